@@ -1,0 +1,128 @@
+"""The figures of a run as a table, as Markdown and as JSON."""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bench.body import MIB
+from bench.loads import Sizes
+
+FLOOR = "floor"
+OURS = "ours"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One row; less is better in all of them."""
+
+    key: str
+    label: str
+    unit: str
+
+
+@dataclass
+class Results:
+    """Every figure measured, in the order of measuring; rows may stay empty."""
+
+    servers: Sequence[str]
+    figures: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    failed: set[str] = field(default_factory=set)
+    memory_kinds: set[str] = field(default_factory=set)
+
+    def add(self, server: str, figures: Mapping[str, float]) -> None:
+        for key, value in figures.items():
+            self.figures.setdefault(key, {}).setdefault(server, []).append(value)
+
+    def note(self, sentence: str) -> None:
+        """Keep a sentence for the foot of the table, once."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+    def median(self, key: str, server: str) -> float | None:
+        values = self.figures.get(key, {}).get(server)
+        return statistics.median(values) if values else None
+
+
+def metrics(sizes: Sizes, memory_kind: str) -> list[Metric]:
+    """All rows in their order, labelled with the sizes of this run."""
+    small = f"4 KiB, {sizes.connections} connections"
+    crowd = f"{sizes.slow_uploads:,} slow uploads at once"
+    chunked = f"{sizes.chunked_bytes // MIB} MiB in 5 MiB PATCHes"
+    return [
+        Metric("bulk_cpu", f"{sizes.bulk_bytes // MIB} MiB in one PATCH", "CPU s per GiB"),
+        Metric("chunks_cpu", chunked, "CPU s per GiB"),
+        Metric("small_two_cpu", f"{small}: POST then PATCH", "CPU ms per upload"),
+        Metric("small_two_p99", f"{small}: POST then PATCH", "p99 ms per request"),
+        Metric("small_one_cpu", f"{small}: one POST", "CPU ms per upload"),
+        Metric("small_one_p99", f"{small}: one POST", "p99 ms per request"),
+        Metric("head_cpu", f"HEAD, {sizes.connections} connections", "CPU ms"),
+        Metric("head_p99", f"HEAD, {sizes.connections} connections", "p99 ms"),
+        Metric("slow_memory", crowd, f"KiB of {memory_kind} each"),
+        Metric("slow_cpu", crowd, "CPU s in all"),
+        Metric("slow_post_p99", f"{crowd}: a new POST", "p99 ms"),
+        Metric("slow_failed", crowd, "failed requests"),
+    ]
+
+
+def as_text(results: Results, rows: Sequence[Metric], facts: Sequence[str]) -> str:
+    """The table for a terminal, then notes and facts, one line each."""
+    table = _table(results, rows)
+    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
+    lines = [_padded(line, widths) for line in table]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join([*lines, "", *results.notes, *facts])
+
+
+def as_markdown(results: Results, rows: Sequence[Metric], facts: Sequence[str]) -> str:
+    """The same for docs/performance.md."""
+    header, *body = _table(results, rows)
+    rule = ["---", "---", *["---:"] * (len(header) - 2)]
+    lines = [f"| {' | '.join(line)} |" for line in (header, rule, *body)]
+    return "\n".join([*lines, "", *(f"- {line}" for line in (*results.notes, *facts))])
+
+
+def as_json(results: Results, rows: Sequence[Metric], facts: Sequence[str]) -> str:
+    """Every single figure, for programs."""
+    measured = [
+        {"key": row.key, "label": row.label, "unit": row.unit, "figures": results.figures[row.key]}
+        for row in rows
+        if row.key in results.figures
+    ]
+    content = {"metrics": measured, "notes": results.notes, "facts": list(facts)}
+    return json.dumps(content, indent=2)
+
+
+def _table(results: Results, rows: Sequence[Metric]) -> list[list[str]]:
+    columns = [*results.servers, FLOOR]
+    table = [["load", "unit", *columns]]
+    for row in rows:
+        if row.key in results.figures:
+            cells = [_cell(results, row.key, server) for server in columns]
+            table.append([row.label, row.unit, *cells])
+    return table
+
+
+def _cell(results: Results, key: str, server: str) -> str:
+    value = results.median(key, server)
+    if value is None:
+        return "" if server == FLOOR else "failed"
+    ratios = [
+        f"{value / reference:.2f} x {name}"
+        for name in (OURS, FLOOR)
+        if name != server != FLOOR and (reference := results.median(key, name))
+    ]
+    return f"{_figure(value)} ({', '.join(ratios)})" if ratios else _figure(value)
+
+
+def _figure(value: float) -> str:
+    return f"{value:.0f}" if value == 0 or abs(value) >= 100 else f"{value:.3g}"
+
+
+def _padded(line: Sequence[str], widths: Sequence[int]) -> str:
+    words = [
+        word.ljust(width) if column < 2 else word.rjust(width)
+        for column, (word, width) in enumerate(zip(line, widths, strict=True))
+    ]
+    return "  ".join(words).rstrip()

@@ -1,0 +1,1 @@
+"""What others are told, and asked, while an upload lives."""

@@ -1,0 +1,375 @@
+"""The records of all media, kept for ever, and the only ways in which they change.
+
+    received -> processing -> ready -> registered -> published -> deleted
+                     \\-> rejected (with reasons)     \\-> failed (can be tried again)
+
+Every change is a compare-and-set on the status: it names the states it may start from, and says
+whether it was the one that made the change. So steps may be repeated, and two workers
+that hold the same job do no harm.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, or_, select, tuple_, update
+
+from processing.database import Database
+from processing.examined import Examined, Thumbnail
+from processing.medium import Medium, Place, Received, Status, media_id_for
+from processing.migrations import migrate
+from processing.moments import Clock, utc_now
+from processing.queue import Job, Queue
+from processing.reasons import Reason
+from processing.tables import media, posts
+
+PROCESS = "process"
+REGISTER = "register"
+ALL_BUT_DELETED: tuple[Status, ...] = (
+    "received",
+    "processing",
+    "ready",
+    "registered",
+    "published",
+    "rejected",
+    "failed",
+)
+
+_BATCH = 500
+_PLACING = 0x7475_7300
+_COLUMNS = tuple(column.name for column in media.c)
+_THUMBNAIL_COLUMNS = (
+    "thumbnail_status",
+    "thumbnail_reason",
+    "thumbnail_width",
+    "thumbnail_height",
+)
+
+
+class Catalog:
+    """The media records of one installation, with the queue of the jobs that they need."""
+
+    def __init__(self, url: str, *, clock: Clock = utc_now) -> None:
+        """Open nothing yet; `url` is `sqlite:///<path>` or `postgresql+psycopg://...`."""
+        self.database = Database(url)
+        self.queue = Queue(self.database, clock=clock)
+        self._clock = clock
+        self._insert = self.database.insert_if_new(media, "upload_id")
+        self._by_id = select(media).where(media.c.id == bindparam("media_id"))
+        self._by_upload = select(media).where(media.c.upload_id == bindparam("of_upload"))
+
+    def migrate(self) -> None:
+        """Bring the tables to this version; quick when they are, safe when several start."""
+        migrate(self.database)
+
+    def close(self) -> None:
+        """Give back the database connections."""
+        self.database.close()
+
+    def receive(self, received: Received) -> Medium:
+        """Record a finished upload and put the job that examines it, both or neither.
+
+        An upload that has its record already keeps it, and gets no second job.
+        """
+        fresh = _fresh_values(received, self._clock())
+        return self.database.write(lambda connection: self._receive(connection, fresh))
+
+    def _receive(self, connection: Connection, fresh: Mapping[str, Any]) -> Medium:
+        if connection.execute(self._insert, fresh).rowcount != 1:
+            known = connection.execute(self._by_upload, {"of_upload": fresh["upload_id"]})
+            return _medium(known.one()._asdict())
+        self._put_job(connection, PROCESS, fresh["id"])
+        return _medium(fresh)
+
+    def get(self, media_id: str) -> Medium | None:
+        """The medium with this id."""
+        return self._one(self._by_id, {"media_id": media_id})
+
+    def by_upload(self, upload_id: str) -> Medium | None:
+        """The medium that came from this upload."""
+        return self._one(self._by_upload, {"of_upload": upload_id})
+
+    def find(
+        self,
+        *,
+        owner: str | None = None,
+        post_id: str | None = None,
+        status: Status | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> tuple[Sequence[Medium], str | None]:
+        """The media that match, newest upload first, and the cursor of the next page.
+
+        `after` is such a cursor; anything else is a ValueError. The cursor is None on the last
+        page. A medium that arrives while somebody turns pages is never shown twice.
+        """
+        query = select(media).order_by(media.c.created_at.desc(), media.c.id.desc())
+        wanted = {"owner": owner, "post_id": post_id, "status": status}
+        for name, value in wanted.items():
+            if value is not None:
+                query = query.where(media.c[name] == value)
+        if after is not None:
+            query = query.where(tuple_(media.c.created_at, media.c.id) < _parse_cursor(after))
+        rows = self.database.read(lambda c: c.execute(query.limit(limit + 1)).all())
+        found = [_medium(row._asdict()) for row in rows[:limit]]
+        return found, _cursor(found[-1]) if len(rows) > limit and found else None
+
+    def unrecorded(self, upload_ids: Iterable[str]) -> set[str]:
+        """Those of the uploads that have no record."""
+        asked = list(dict.fromkeys(upload_ids))
+        batches = [asked[start : start + _BATCH] for start in range(0, len(asked), _BATCH)]
+
+        def known(connection: Connection) -> set[str]:
+            in_batches = [media.c.upload_id.in_(batch) for batch in batches]
+            queries = [select(media.c.upload_id).where(condition) for condition in in_batches]
+            return {found for query in queries for found in connection.scalars(query)}
+
+        return set(asked) - self.database.read(known)
+
+    def processing(self, media_id: str) -> bool:
+        """Received, processing (again) or failed -> processing."""
+        return self._change(media_id, ("received", "processing", "failed"), status="processing")
+
+    def place(self, media_id: str, choices: Sequence[Place]) -> Place:
+        """Reserve the first of `choices` that no other medium has; the same one ever after.
+
+        The reservation is committed before any file moves, so a job that runs again finds the
+        files of its earlier run, and two uploads never meet in one name. The last
+        choice must be one that only this medium can have. LookupError for an unknown medium.
+        """
+        return self.database.write(lambda connection: self._place(connection, media_id, choices))
+
+    def _place(self, connection: Connection, media_id: str, choices: Sequence[Place]) -> Place:
+        self.database.only_one_at_a_time(connection, _PLACING)
+        row = connection.execute(self._by_id, {"media_id": media_id}).one_or_none()
+        if row is None:
+            raise LookupError(f"There is no medium {media_id}; its record must come first.")
+        if row.path is not None and row.thumbnail_path is not None:
+            return Place(row.path, row.thumbnail_path)
+        place = next((c for c in choices[:-1] if not _is_taken(connection, c)), choices[-1])
+        connection.execute(
+            update(media)
+            .where(media.c.id == media_id)
+            .values(path=place.path, thumbnail_path=place.thumbnail_path)
+        )
+        return place
+
+    def ready(self, media_id: str, examined: Examined) -> bool:
+        """Processing -> ready, with all that was found; a medium of a post gets its next job."""
+        values = _examined_values(examined)
+
+        def work(connection: Connection) -> bool:
+            if not self._change_within(connection, media_id, ("processing",), values):
+                return False
+            of_post = select(media.c.post_id).where(media.c.id == media_id)
+            if connection.scalar(of_post) is not None:
+                self._put_job(connection, REGISTER, media_id)
+            return True
+
+        return self.database.write(work)
+
+    def registered(self, media_id: str) -> bool:
+        """Ready (or failed at the registration) -> registered."""
+        return self._change(
+            media_id,
+            ("ready", "failed"),
+            status="registered",
+            reasons=[],
+            registered_at=self._clock(),
+        )
+
+    def published(self, post_id: str) -> Sequence[Medium]:
+        """Registered -> published for every medium of the post, and the post itself if we have it.
+
+        The answer holds all published media of the post whose files may still lie on the disk.
+        """
+        now = self._clock()
+
+        def work(connection: Connection) -> Sequence[Medium]:
+            unpublished = (posts.c.id == post_id) & posts.c.published_at.is_(None)
+            connection.execute(update(posts).where(unpublished).values(published_at=now))
+            of_post = media.c.post_id == post_id
+            connection.execute(
+                update(media)
+                .where(of_post, media.c.status == "registered")
+                .values(status="published", published_at=now)
+            )
+            waiting = select(media).where(of_post, media.c.status == "published")
+            return [_medium(row._asdict()) for row in connection.execute(waiting)]
+
+        return self.database.write(work)
+
+    def deleted(self, media_id: str) -> bool:
+        """Any other state -> deleted, for a caller that has removed the files before."""
+        return self._change(media_id, ALL_BUT_DELETED, status="deleted", deleted_at=self._clock())
+
+    def rejected(self, media_id: str, reasons: Iterable[Reason]) -> bool:
+        """Processing -> rejected: the file breaks the rules."""
+        return self._change(
+            media_id, ("processing",), status="rejected", reasons=_reasons_json(reasons)
+        )
+
+    def refused(self, media_id: str, reasons: Iterable[Reason]) -> bool:
+        """Ready (or failed at the registration) -> rejected: the posts backend does not want it."""
+        return self._change(
+            media_id, ("ready", "failed"), status="rejected", reasons=_reasons_json(reasons)
+        )
+
+    def failed(self, job: Job, reason: Reason, error: str) -> bool:
+        """Received, processing or ready -> failed, and its job parked with `error`, as one.
+
+        False, and nothing is changed, when the job has another worker by now.
+        """
+        values = {"status": "failed", "reasons": _reasons_json([reason])}
+
+        def work(connection: Connection) -> bool:
+            if not self.queue.park_within(connection, job, error):
+                return False
+            allowed: Sequence[Status] = ("received", "processing", "ready")
+            self._change_within(connection, str(job.payload.get("media_id")), allowed, values)
+            return True
+
+        return self.database.write(work)
+
+    def retry(self, media_id: str) -> bool:
+        """Failed -> received, or ready when only the registration failed; its job starts afresh."""
+
+        def work(connection: Connection) -> bool:
+            row = connection.execute(self._by_id, {"media_id": media_id}).one_or_none()
+            if row is None or row.status != "failed":
+                return False
+            examined = row.sha256 is not None
+            values: dict[str, Any] = {"status": "ready" if examined else "received", "reasons": []}
+            self._change_within(connection, media_id, ("failed",), values)
+            kind = REGISTER if examined else PROCESS
+            if not self.queue.replay_within(connection, _job_key(kind, media_id)):
+                self._put_job(connection, kind, media_id)
+            return True
+
+        return self.database.write(work)
+
+    def _one(self, query: Any, values: Mapping[str, str]) -> Medium | None:
+        row = self.database.read(lambda c: c.execute(query, values).one_or_none())
+        return None if row is None else _medium(row._asdict())
+
+    def _change(self, media_id: str, allowed: Sequence[Status], **values: Any) -> bool:
+        return self.database.write(
+            lambda connection: self._change_within(connection, media_id, allowed, values)
+        )
+
+    def _change_within(
+        self,
+        connection: Connection,
+        media_id: str,
+        allowed: Sequence[Status],
+        values: Mapping[str, Any],
+    ) -> bool:
+        statement = (
+            update(media)
+            .where(media.c.id == media_id, media.c.status.in_(allowed))
+            .values(**values)
+        )
+        return connection.execute(statement).rowcount == 1
+
+    def _put_job(self, connection: Connection, kind: str, media_id: str) -> None:
+        self.queue.put_within(connection, kind, _job_key(kind, media_id), {"media_id": media_id})
+
+
+def _job_key(kind: str, media_id: str) -> str:
+    return f"{kind}:{media_id}"
+
+
+def _is_taken(connection: Connection, place: Place) -> bool:
+    # Both columns against both names: "a.jpg" of one upload may be what another one's
+    # thumbnail is called.
+    names = (place.path, place.thumbnail_path)
+    taken = select(media.c.id).where(
+        or_(media.c.path.in_(names), media.c.thumbnail_path.in_(names))
+    )
+    return connection.scalar(taken.limit(1)) is not None
+
+
+def _fresh_values(received: Received, now: datetime) -> dict[str, Any]:
+    values: dict[str, Any] = dict.fromkeys(_COLUMNS)
+    values.update(
+        id=media_id_for(received.upload_id),
+        upload_id=received.upload_id,
+        owner=received.owner,
+        post_id=received.post_id,
+        status="received",
+        reasons=[],
+        file_name=_storable(received.file_name),
+        content_type=_storable(received.content_type),
+        size=received.size,
+        metadata={_storable(k): _storable(v) for k, v in received.metadata.items()},
+        created_at=received.created_at,
+        received_at=now,
+    )
+    return values
+
+
+def _storable(text: str | None) -> str | None:
+    # PostgreSQL refuses NUL in text, and neither database takes half a surrogate pair; a
+    # client's odd file name must not cost it the upload.
+    if text is None:
+        return None
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
+
+
+def _examined_values(examined: Examined) -> dict[str, Any]:
+    return {
+        "status": "ready",
+        "reasons": [],
+        "media_type": examined.media_type,
+        "content_type": examined.content_type,
+        "width": examined.width,
+        "height": examined.height,
+        "duration": examined.duration,
+        "codec": examined.codec,
+        "bitrate": examined.bitrate,
+        "fps": examined.fps,
+        "rotation": examined.rotation,
+        "sha256": examined.sha256,
+        "probe": examined.probe,
+        "thumbnail_status": examined.thumbnail.status,
+        "thumbnail_reason": examined.thumbnail.reason,
+        "thumbnail_width": examined.thumbnail.width,
+        "thumbnail_height": examined.thumbnail.height,
+    }
+
+
+def _reasons_json(reasons: Iterable[Reason]) -> list[dict[str, str]]:
+    return [{"code": reason.code, "message": reason.message} for reason in reasons]
+
+
+def _medium(row: Mapping[str, Any]) -> Medium:
+    values = {name: row[name] for name in _COLUMNS if name not in _THUMBNAIL_COLUMNS}
+    values["reasons"] = tuple(Reason(**reason) for reason in row["reasons"])
+    values["thumbnail"] = _thumbnail(row)
+    return Medium(**values)
+
+
+def _thumbnail(row: Mapping[str, Any]) -> Thumbnail | None:
+    if row["thumbnail_status"] is None:
+        return None
+    status, reason, width, height = (row[name] for name in _THUMBNAIL_COLUMNS)
+    return Thumbnail(status=status, reason=reason, width=width, height=height)
+
+
+def _cursor(medium: Medium) -> str:
+    text = f"{medium.created_at.isoformat()}|{medium.id}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _parse_cursor(cursor: str) -> tuple[datetime, str]:
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        moment, _, media_id = base64.b64decode(padded, b"-_", validate=True).decode().partition("|")
+        created_at = datetime.fromisoformat(moment)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError("The cursor is not one of ours; give back 'next' unchanged.") from error
+    if created_at.tzinfo is None:
+        raise ValueError("The cursor is not one of ours; give back 'next' unchanged.")
+    return created_at, media_id

@@ -1,0 +1,76 @@
+"""Run one request of the sandbox: confine this process, then decode, or become a program."""
+
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+CANNOT_RUN = 126
+"""Exit status when the fault is the installation's, not the medium's."""
+
+
+def find_package() -> None:
+    """Make `processing` importable as it lies around this file, installed or checked out.
+
+    `python -I` looks neither at the script's directory nor at PYTHONPATH; the path is taken
+    away again so that nothing beside the package can shadow another module.
+    """
+    root = str(Path(__file__).resolve().parents[2])
+    sys.path.insert(0, root)
+    import processing  # noqa: F401
+
+    sys.path.remove(root)
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Carry out one request; does not return for the task `exec`."""
+    from processing.child.confine import confine
+
+    may_exec = request["task"] == "exec"
+    confined = confine(request["parent"], may_exec=may_exec)
+    if may_exec:
+        os.execv(request["argv"][0], request["argv"])  # noqa: S606
+    if request["task"] == "image":
+        from processing.child.image import examine
+
+        return examine(**request["arguments"])
+    if request["task"] == "mediainfo":
+        from processing.child.mediainfo import parse
+
+        return parse(**request["arguments"])
+    return {"seccomp": confined}
+
+
+def main() -> int:
+    """Answer the request on standard input; return the exit status."""
+    find_package()
+    from processing.child.refusal import Refused
+
+    request = json.load(sys.stdin)
+    # Libraries that print must not get between the answer's bytes.
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as stdout:
+        if request["task"] != "exec":
+            os.dup2(2, 1)
+        try:
+            reply = {"answer": answer(request)}
+        except MemoryError:
+            reply = {"refused": {"code": "unprocessable", "detail": "out of memory"}}
+        except Refused as refused:
+            reply = {"refused": {"code": refused.code, "detail": refused.detail}}
+        json.dump(reply, stdout)
+        with contextlib.suppress(BrokenPipeError):
+            stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        status = main()
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        status = CANNOT_RUN
+    # Native libraries run destructors at a normal exit; after a hostile file these may crash.
+    sys.stderr.flush()
+    os._exit(status)

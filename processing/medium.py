@@ -1,0 +1,115 @@
+"""What is known of one medium, and of the upload that it came from."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from processing.examined import Thumbnail
+from processing.reasons import Reason
+
+Status = Literal[
+    "received",
+    "processing",
+    "ready",
+    "registered",
+    "published",
+    "deleted",
+    "rejected",
+    "failed",
+]
+POST_ID_LENGTH = 255
+
+_MEDIA_IDS = uuid.UUID("6c1f0c2e-6a53-5d0b-9a64-5f1b7f0d9e21")
+
+
+def media_id_for(upload_id: str) -> str:
+    """The medium's id for this upload; always the same.
+
+    A power cut may lose a record whose id the client was already told, and the
+    reconciler that makes the record again must arrive at that id.
+    """
+    return str(uuid.uuid5(_MEDIA_IDS, upload_id))
+
+
+def is_post_id(text: str) -> bool:
+    """Whether a client may name a post so: 1 to 255 printable characters."""
+    return 0 < len(text) <= POST_ID_LENGTH and text.isprintable()
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A finished upload, as its client described it; `size` in bytes.
+
+    `created_at` is when the upload was created; `content_type` and `file_name` are claims.
+    """
+
+    upload_id: str
+    owner: str
+    size: int
+    created_at: datetime
+    file_name: str | None = None
+    content_type: str | None = None
+    post_id: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.post_id is not None and not is_post_id(self.post_id):
+            raise ValueError(
+                f"The post_id of upload {self.upload_id} is not usable; "
+                f"give 1 to {POST_ID_LENGTH} printable characters."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a medium's files lie, relative to the data directory."""
+
+    path: str
+    thumbnail_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """One record; sizes in bytes, durations in seconds, sides in pixels, times in UTC.
+
+    `content_type` is the client's claim until the file was examined, and the truth from then on.
+    `path` and `thumbnail_path` are relative to the data directory; they are reserved before the
+    files arrive there, so only `status` and `thumbnail` say what can be read.
+    """
+
+    id: str
+    upload_id: str
+    owner: str
+    post_id: str | None
+    status: Status
+    reasons: tuple[Reason, ...]
+    media_type: str | None
+    file_name: str | None
+    content_type: str | None
+    size: int
+    sha256: str | None
+    width: int | None
+    height: int | None
+    duration: float | None
+    codec: str | None
+    bitrate: int | None
+    fps: float | None
+    rotation: int | None
+    thumbhash: str | None
+    probe: str | None
+    path: str | None
+    thumbnail_path: str | None
+    thumbnail: Thumbnail | None
+    metadata: Mapping[str, str]
+    created_at: datetime
+    received_at: datetime
+    registered_at: datetime | None
+    published_at: datetime | None
+    deleted_at: datetime | None
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths that this medium has reserved, whether or not a file lies there."""
+        return tuple(path for path in (self.path, self.thumbnail_path) if path is not None)

@@ -1,0 +1,17 @@
+"""What the worker asks of the system that publishes posts."""
+
+from typing import Protocol
+
+from processing.medium import Medium
+
+
+class PostsBackend(Protocol):
+    """Where ready media are announced."""
+
+    def register(self, medium: Medium) -> None:
+        """Add the medium to its post (`medium.post_id` is set).
+
+        May be called again for a medium that is registered already, and then changes nothing.
+        `Rejected` is final: the medium will not be part of that post. Any other exception
+        means "not now", and the call is repeated later.
+        """

@@ -1,0 +1,210 @@
+"""Durable jobs: rows under a lease, so that a worker's death gives its job to another.
+
+A row is visible when its `visible_at` has passed. Claiming pushes that moment to the lease's end,
+counts an attempt and sets a new token; whoever holds the token may renew, finish or give
+back. A worker that dies renews nothing, and its job becomes visible again by itself. All moments
+come from the clocks of the machines that work here: keep these within a second or two.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    String,
+    Update,
+    bindparam,
+    delete,
+    exists,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from processing.database import Database
+from processing.moments import Clock, utc_now
+from processing.tables import jobs
+
+ERROR_LENGTH = 2000
+NO_DELAY = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One row of the queue, as it was when it was read."""
+
+    id: int
+    kind: str
+    key: str
+    payload: Mapping[str, Any]
+    visible_at: datetime
+    attempts: int
+    token: str | None
+    last_error: str | None
+    parked: bool
+    created_at: datetime
+
+
+class Queue:
+    """The jobs table and its rules; jobs may run more than once, so their steps are idempotent."""
+
+    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+        """Nothing is read before the first call."""
+        self._database = database
+        self._clock = clock
+        self._insert = database.insert_if_new(jobs, "key")
+        self._any_visible = select(exists().where(_visible()))
+        self._claim = _claim_statement()
+
+    def put(
+        self, kind: str, key: str, payload: Mapping[str, Any], delay: timedelta = NO_DELAY
+    ) -> bool:
+        """Add a job that becomes visible after `delay`; False when the key is waiting already."""
+        return self._database.write(
+            lambda connection: self.put_within(connection, kind, key, payload, delay)
+        )
+
+    def put_within(
+        self,
+        connection: Connection,
+        kind: str,
+        key: str,
+        payload: Mapping[str, Any],
+        delay: timedelta = NO_DELAY,
+    ) -> bool:
+        """`put` as a part of a transaction that also writes what the job is about."""
+        now = self._clock()
+        values = {
+            "kind": kind,
+            "key": key,
+            "payload": dict(payload),
+            "visible_at": now + delay,
+            "attempts": 0,
+            "token": None,
+            "last_error": None,
+            "parked": False,
+            "created_at": now,
+        }
+        return connection.execute(self._insert, values).rowcount == 1
+
+    def claim(self, lease_seconds: float) -> Job | None:
+        """The job that has been visible longest, now ours for `lease_seconds`; None when idle.
+
+        The attempt is counted here, before the work, so that a file that kills its worker
+        is noticed.
+        """
+        now = self._clock()
+        # An idle worker asks four times a second; a read does not take SQLite's write lock.
+        if not self._database.read(lambda c: c.scalar(self._any_visible, {"now": now})):
+            return None
+        values = {
+            "now": now,
+            "lease_end": now + timedelta(seconds=lease_seconds),
+            "new_token": uuid.uuid4().hex,
+        }
+        row = self._database.write(lambda c: c.execute(self._claim, values).one_or_none())
+        return None if row is None else _job(row)
+
+    def heartbeat(self, job: Job, lease_seconds: float) -> bool:
+        """Renew the lease; False when the job is no longer ours."""
+        return self._as_owner(job, visible_at=self._clock() + timedelta(seconds=lease_seconds))
+
+    def done(self, job: Job) -> bool:
+        """Forget the job; False when it is no longer ours."""
+        statement = delete(jobs).where(_held_by(job))
+        return self._database.write(lambda c: c.execute(statement).rowcount == 1)
+
+    def retry(self, job: Job, error: str, delay: timedelta) -> bool:
+        """Give the job back until `delay` has passed; False when it is no longer ours."""
+        return self._as_owner(
+            job, visible_at=self._clock() + delay, token=None, last_error=error[:ERROR_LENGTH]
+        )
+
+    def release(self, job: Job) -> bool:
+        """Give the job back at once, as if it had not been claimed; False when not ours."""
+        return self._as_owner(
+            job, visible_at=self._clock(), token=None, attempts=max(0, job.attempts - 1)
+        )
+
+    def park(self, job: Job, error: str) -> bool:
+        """Put the job aside until somebody replays it; False when it is no longer ours."""
+        return self._database.write(lambda connection: self.park_within(connection, job, error))
+
+    def park_within(self, connection: Connection, job: Job, error: str) -> bool:
+        """`park` as a part of a wider transaction."""
+        parked = update(jobs).where(_held_by(job)).values(parked=True, token=None)
+        last_words = parked.values(last_error=error[:ERROR_LENGTH])
+        return connection.execute(last_words).rowcount == 1
+
+    def replay(self, job_id: int) -> bool:
+        """Make a parked job visible with all its attempts again; False when there is none."""
+        statement = self._unpark().where(jobs.c.id == job_id)
+        return self._database.write(lambda c: c.execute(statement).rowcount == 1)
+
+    def replay_within(self, connection: Connection, key: str) -> bool:
+        """`replay` by the job's key, as a part of a wider transaction."""
+        return connection.execute(self._unpark().where(jobs.c.key == key)).rowcount == 1
+
+    def failed(self, limit: int = 100) -> Sequence[Job]:
+        """The parked jobs, newest first."""
+        return self._list(parked=True, limit=limit)
+
+    def waiting(self, limit: int = 100) -> Sequence[Job]:
+        """The jobs that wait or run, newest first."""
+        return self._list(parked=False, limit=limit)
+
+    def _list(self, *, parked: bool, limit: int) -> Sequence[Job]:
+        query = select(jobs).where(jobs.c.parked == parked).order_by(jobs.c.id.desc()).limit(limit)
+        return self._database.read(lambda c: [_job(row) for row in c.execute(query)])
+
+    def _unpark(self) -> Update:
+        return (
+            update(jobs)
+            .where(jobs.c.parked.is_(True))
+            .values(parked=False, attempts=0, token=None, visible_at=self._clock())
+        )
+
+    def _as_owner(self, job: Job, **values: Any) -> bool:
+        statement = update(jobs).where(_held_by(job)).values(**values)
+        return self._database.write(lambda c: c.execute(statement).rowcount == 1)
+
+
+def _visible() -> ColumnElement[bool]:
+    return (jobs.c.parked.is_(False)) & (jobs.c.visible_at <= bindparam("now"))
+
+
+def _held_by(job: Job) -> ColumnElement[bool]:
+    # literal(): a plain None would become IS NULL, and match a job that nobody holds.
+    return (jobs.c.id == job.id) & (jobs.c.token == literal(job.token, String))
+
+
+def _claim_statement() -> ReturningUpdate[Any]:
+    # SKIP LOCKED lets PostgreSQL's workers claim side by side; SQLite leaves it out by itself.
+    oldest = (
+        select(jobs.c.id)
+        .where(_visible())
+        .order_by(jobs.c.visible_at, jobs.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .scalar_subquery()
+    )
+    return (
+        update(jobs)
+        .where(jobs.c.id == oldest)
+        .values(
+            visible_at=bindparam("lease_end"),
+            token=bindparam("new_token"),
+            attempts=jobs.c.attempts + 1,
+        )
+        .returning(jobs)
+    )
+
+
+def _job(row: Row[Any]) -> Job:
+    return Job(**row._mapping)

@@ -1,0 +1,202 @@
+"""Untrusted bytes are decoded only in here: in a child process that can do nothing else.
+
+The child (`processing.child`) limits its own memory, processor time, files and system calls and
+then decodes, or becomes ffprobe or ffmpeg. This side starts it in a session of its own with a
+clean environment and an empty working directory, bounds its output and its wall-clock time, and
+kills the whole group at the end. Safe to use from several threads.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Final, Literal
+
+MOST_OUTPUT: Final = 4 * 1024 * 1024
+_CHILD: Final = str(Path(__file__).with_name("child") / "__main__.py")
+# 126 is our child's own; 127 is the dynamic loader's when a library is missing.
+_BROKEN_INSTALLATION: Final = (126, 127)
+_LOG_TAIL: Final = 2000
+
+
+class SandboxFailure(Exception):
+    """The child did not answer because of the bytes it was given; trying again will not help.
+
+    `kind` is `timeout` (wall clock), `crashed` (a signal, also that of a limit) or `output`
+    (more than was allowed).
+    """
+
+    def __init__(self, kind: Literal["timeout", "crashed", "output"], detail: str) -> None:
+        super().__init__(f"{kind}: {detail}")
+        self.kind = kind
+
+
+class SandboxRefusal(Exception):
+    """The child's decoder found the bytes at fault; `code` is one of `REASONS`."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+
+
+class SandboxBroken(RuntimeError):
+    """The child could not do its work for a fault of the installation or of the machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A program that ended by itself: its exit status, its output, the end of its error log."""
+
+    status: int
+    stdout: bytes
+    log: str
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """Runs one child at a time per core, each for at most `timeout_seconds` of wall clock."""
+
+    timeout_seconds: float
+    slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(_cores()))
+
+    def ask(self, task: str, **arguments: object) -> dict[str, Any]:
+        """Let the child carry out one of its own tasks and return its answer.
+
+        Raises SandboxFailure or SandboxRefusal when the bytes are at fault, SandboxBroken or
+        OSError when the machine is.
+        """
+        done = self._start({"task": task, "arguments": arguments}, MOST_OUTPUT)
+        if done.status != 0:
+            raise SandboxBroken(f"The {task} child ended with status {done.status}: {done.log}")
+        reply = json.loads(done.stdout)
+        if refused := reply.get("refused"):
+            raise SandboxRefusal(str(refused["code"]), str(refused["detail"]))
+        answer: dict[str, Any] = reply["answer"]
+        return answer
+
+    def run(self, argv: Sequence[str], most_output: int = MOST_OUTPUT) -> Finished:
+        """Run a program, given by its absolute path, under the child's limits and filter.
+
+        Raises as `ask` does; an exit status of the program's own is the caller's to judge.
+        """
+        done = self._start({"task": "exec", "argv": list(argv)}, most_output)
+        if done.status in _BROKEN_INSTALLATION:
+            raise SandboxBroken(f"{argv[0]} cannot run (status {done.status}): {done.log}")
+        return done
+
+    def filters_calls(self) -> bool:
+        """Tell whether seccomp keeps children from the network and from writing files."""
+        return bool(self.ask("confinement")["seccomp"])
+
+    def _start(self, request: Mapping[str, object], most_output: int) -> Finished:
+        text = json.dumps({**request, "parent": os.getpid()}).encode()
+        with (
+            self.slots,
+            tempfile.TemporaryDirectory(prefix="tusd-child-") as empty,
+            tempfile.TemporaryFile() as log,
+            _spawned(empty, log) as child,
+        ):
+            with _deadline(child, self.timeout_seconds) as late:
+                stdout = _exchange(child, text, most_output + 1)
+                if len(stdout) > most_output:
+                    raise SandboxFailure("output", f"more than {most_output} bytes")
+                # Not reaped yet: until then the group's number cannot become another's.
+                os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+            _kill_group(child)
+            status = child.wait()
+            tail = _tail(log)
+        if late.is_set():
+            raise SandboxFailure("timeout", f"no answer within {self.timeout_seconds} s")
+        if status < 0:
+            raise SandboxFailure("crashed", f"{signal.Signals(-status).name} {tail}".strip())
+        return Finished(status, stdout, tail)
+
+
+@contextlib.contextmanager
+def _spawned(directory: str, log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a child that is dead, with all its group, when the block is left."""
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-B", _CHILD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        cwd=directory,
+        env=_environment(),
+        start_new_session=True,
+    )
+    try:
+        yield child
+    finally:
+        if child.returncode is None:
+            _kill_group(child)
+            child.wait()
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+
+
+@contextlib.contextmanager
+def _deadline(child: subprocess.Popen[bytes], seconds: float) -> Iterator[threading.Event]:
+    """Kill the child's group after `seconds`, never once the block is left."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        _kill_group(child)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def _environment() -> dict[str, str]:
+    environment = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LC_ALL": "C.UTF-8",
+        # Every arena reserves 64 MiB of address space, of which the child has 1 GiB.
+        "MALLOC_ARENA_MAX": "2",
+    }
+    # Some platforms install ffmpeg's libraries where only this variable finds them.
+    if libraries := os.environ.get("LD_LIBRARY_PATH"):
+        environment["LD_LIBRARY_PATH"] = libraries
+    return environment
+
+
+def _exchange(child: subprocess.Popen[bytes], request: bytes, most: int) -> bytes:
+    """Send the request and read until the child closes its output or has sent `most` bytes."""
+    if child.stdin is None or child.stdout is None:
+        raise SandboxBroken("The child has no pipes.")
+    with contextlib.suppress(BrokenPipeError):
+        child.stdin.write(request)
+        child.stdin.close()
+    return child.stdout.read(most)
+
+
+def _kill_group(child: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+
+
+def _tail(log: IO[bytes]) -> str:
+    log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_TAIL))
+    return log.read().decode("utf-8", "replace").strip()

@@ -1,0 +1,48 @@
+"""The medium under examination, and what the steps before have found out about it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from processing.declared import Declared
+from processing.examined import Thumbnail
+from processing.probed import Probed
+from processing.sniff import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A finished thumbnail: JPEG bytes and their size in pixels."""
+
+    jpeg: bytes
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image's size as displayed, its clockwise rotation, its thumbnail when it was decoded."""
+
+    width: int
+    height: int
+    rotation: int
+    picture: Picture | None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One file on its way through the steps; a field is None until its step has run."""
+
+    source: Path
+    declared: Declared
+    size: int
+    kind: Kind | None = None
+    image: Image | None = None
+    video: Probed | None = None
+    sha256: str | None = None
+    picture: Picture | None = None
+    thumbnail: Thumbnail | None = None
+
+
+Step = Callable[[Case], Case]
+"""Fills in its fields; raises Rejected when the medium breaks a rule."""

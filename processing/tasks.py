@@ -1,0 +1,141 @@
+"""What the two kinds of jobs do: examine a received file, and register a ready one.
+
+A job may stop at any line and run again, also while a slow worker still believes that it
+holds it. So the order is fixed, and each step finds its own earlier result:
+
+1. examine        writes only into a private folder
+2. place          reserves the names in the record; a repeated job gets the same ones
+3. thumbnail      moved to its reserved name; moved again, it replaces its like
+4. hand_over      the bytes move by rename; moved already, nothing happens
+5. ready          one transaction with the register job: from here on a repetition finds the
+                  state and stops, and a crash between 4 and 5 repeats 1 on the moved bytes
+6. register       tells the posts backend, which knows the medium's id if it was told before
+7. registered     the end; a crash between 6 and 7 repeats 6
+
+Where the record ends at `rejected` or `deleted`, the record is written first and the
+files go after it: the repeated job reads the state and removes what is left.
+"""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from processing.catalog import PROCESS, REGISTER, Catalog
+from processing.declared import Declared
+from processing.examined import Examined
+from processing.medium import Medium
+from processing.posting import PostsBackend
+from processing.queue import Job
+from processing.reasons import Rejected
+from processing.shelf import Shelf
+from processing.sniff import KINDS
+
+Examine = Callable[[Path, Declared, Path], Examined]
+
+JOB_FOLDER_PREFIX = "job-"
+
+_EXTENSIONS = {kind.content_type: kind.extension for kind in KINDS}
+
+
+class UploadFiles(Protocol):
+    """The bytes of finished uploads, wherever they lie."""
+
+    def path(self, upload_id: str) -> Path:
+        """Where the bytes are now, before or after `hand_over`."""
+
+    def hand_over(self, upload_id: str, destination: Path) -> None:
+        """Move the bytes to `destination` by rename; done already, change nothing.
+
+        Durable on return. After a crash in the middle, the bytes are at one of the two places,
+        and a repeated call completes the move.
+        """
+
+    def discard(self, upload_id: str) -> None:
+        """Delete the bytes if they are there; the upload's record stays."""
+
+
+class Tasks:
+    """The work behind each kind of job; every method may be repeated."""
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        examine: Examine,
+        files: UploadFiles,
+        shelf: Shelf,
+        posts: PostsBackend,
+        work_dir: Path,
+    ) -> None:
+        """`work_dir` lies on the filesystem of the shelf, so that results move by rename."""
+        self._catalog = catalog
+        self._examine = examine
+        self._files = files
+        self._shelf = shelf
+        self._posts = posts
+        self._work_dir = work_dir
+        self._by_kind = {PROCESS: self._process, REGISTER: self._register}
+
+    def run(self, job: Job) -> str:
+        """Do the job and say how it ended; any exception means that it may be tried again."""
+        if job.kind not in self._by_kind:
+            raise LookupError(f"This worker does not know jobs of the kind {job.kind!r}.")
+        medium = self._medium(str(job.payload["media_id"]))
+        self._by_kind[job.kind](medium)
+        return self._settle(medium)
+
+    def _process(self, medium: Medium) -> None:
+        if not self._catalog.processing(medium.id):
+            return
+        self._work_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=JOB_FOLDER_PREFIX, dir=self._work_dir) as folder:
+            thumbnail = Path(folder) / "thumbnail.jpg"
+            try:
+                examined = self._examine(
+                    self._files.path(medium.upload_id), _said(medium), thumbnail
+                )
+            except Rejected as rejection:
+                self._catalog.rejected(medium.id, rejection.reasons)
+                return
+            self._shelve(medium, examined, thumbnail)
+        self._catalog.ready(medium.id, examined)
+
+    def _shelve(self, medium: Medium, examined: Examined, thumbnail: Path) -> None:
+        extension = _EXTENSIONS[examined.content_type]
+        choices = self._shelf.destinations(
+            medium.owner, medium.created_at, medium.file_name, extension, medium.upload_id
+        )
+        source = self._files.path(medium.upload_id)
+        place = self._catalog.place(medium.id, self._shelf.free(choices, source))
+        if examined.thumbnail.status == "ready":
+            self._shelf.put(thumbnail, place.thumbnail_path)
+        self._files.hand_over(medium.upload_id, self._shelf.prepare(place.path))
+
+    def _register(self, medium: Medium) -> None:
+        if medium.status not in ("ready", "failed"):
+            return
+        try:
+            self._posts.register(medium)
+        except Rejected as refusal:
+            self._catalog.refused(medium.id, refusal.reasons)
+            return
+        self._catalog.registered(medium.id)
+
+    def _settle(self, medium: Medium) -> str:
+        """The state that was reached, by us or by another; bytes that it forbids are removed."""
+        status = self._medium(medium.id).status
+        if status in ("rejected", "deleted"):
+            self._files.discard(medium.upload_id)
+            self._shelf.remove(self._medium(medium.id).paths)
+        return status
+
+    def _medium(self, media_id: str) -> Medium:
+        medium = self._catalog.get(media_id)
+        if medium is None:
+            raise LookupError(f"There is no medium {media_id}; its job has nothing to work on.")
+        return medium
+
+
+def _said(medium: Medium) -> Declared:
+    return Declared(file_name=medium.file_name, content_type=medium.content_type)

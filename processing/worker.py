@@ -1,0 +1,202 @@
+"""The worker: claims jobs, runs them side by side, and lets nothing get lost on the way."""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from processing.catalog import PROCESS, Catalog
+from processing.queue import Job
+from processing.reasons import Reason
+from processing.reconciler import Reconciler
+from processing.tasks import Tasks
+from processing.wake import Waker
+
+logger = logging.getLogger(__name__)
+
+IDLE_SECONDS = 1.0
+SLOT_SECONDS = 0.25
+AFTER_DATABASE_ERROR_SECONDS = 1.0
+HEARTBEATS_PER_LEASE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many jobs at once, how long, how often.
+
+    `lease_seconds` is how late a killed worker's job is taken up by another. `job_attempts`
+    counts runs, also those that ended with the worker's death. The pause before the next try
+    is `backoff_seconds`, doubled with each one, `longest_backoff_seconds` at most. `stop` waits
+    `shutdown_seconds` for running jobs; the reconciler runs every `reconcile_seconds`.
+    """
+
+    concurrency: int = 2
+    lease_seconds: float = 30.0
+    job_attempts: int = 5
+    backoff_seconds: float = 2.0
+    longest_backoff_seconds: float = 300.0
+    shutdown_seconds: float = 10.0
+    reconcile_seconds: float = 60.0
+
+
+class Worker:
+    """One process's worker; several may run, on one machine or on many."""
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        tasks: Tasks,
+        reconciler: Reconciler,
+        waker: Waker,
+        pace: Pace | None = None,
+    ) -> None:
+        """Nothing runs before `run`."""
+        self._catalog = catalog
+        self._queue = catalog.queue
+        self._tasks = tasks
+        self._reconciler = reconciler
+        self._waker = waker
+        self._pace = pace or Pace()
+        self._slots = threading.Semaphore(self._pace.concurrency)
+        self._running: dict[str, tuple[Job, threading.Thread]] = {}
+        self._lock = threading.Lock()
+        self._stopping = False
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Work until `stop`; on return every job is finished or given back."""
+        lease = self._pace.lease_seconds / HEARTBEATS_PER_LEASE
+        self._every(lease, self._renew_leases, at_once=False)
+        self._every(self._pace.reconcile_seconds, self._reconciler.run, at_once=True)
+        try:
+            while not self._stopping:
+                self._step()
+        finally:
+            self._give_back()
+            self._ended.set()
+
+    def stop(self) -> None:
+        """Claim no more; `run` then waits for the running jobs and returns.
+
+        A plain flag, so that a signal handler may call this: a lock could be held by the very
+        thread that the signal interrupted.
+        """
+        self._stopping = True
+
+    def _step(self) -> None:
+        if not self._slots.acquire(timeout=SLOT_SECONDS):
+            return
+        job = self._claim()
+        if job is None:
+            self._slots.release()
+            return
+        # Not a pool: its threads would keep a stopped process alive until the last job ends.
+        thread = threading.Thread(target=self._work, args=(job,), daemon=True, name=job.key)
+        with self._lock:
+            self._running[_token(job)] = (job, thread)
+        thread.start()
+
+    def _claim(self) -> Job | None:
+        try:
+            job = self._queue.claim(self._pace.lease_seconds)
+        except Exception:
+            logger.exception("no job could be claimed; the database is asked again in a second")
+            time.sleep(AFTER_DATABASE_ERROR_SECONDS)
+            return None
+        if job is None:
+            self._waker.wait(IDLE_SECONDS)
+        return job
+
+    def _work(self, job: Job) -> None:
+        started = time.monotonic()
+        try:
+            outcome = self._attempt(job)
+        except Exception:
+            # The outcome could not be written. The lease runs out and the job comes again.
+            logger.exception("job %s: the database did not take its outcome", job.key)
+            outcome = "left to its lease"
+        finally:
+            with self._lock:
+                self._running.pop(_token(job), None)
+            self._slots.release()
+            # The job may have put the next one.
+            self._waker.wake()
+        seconds = time.monotonic() - started
+        media_id = job.payload.get("media_id")
+        logger.info("medium %s: %s took %.2f s: %s", media_id, job.kind, seconds, outcome)
+
+    def _attempt(self, job: Job) -> str:
+        most = self._pace.job_attempts
+        if job.attempts > most:
+            return self._fail(job, job.last_error or f"Its worker died in each of {most} tries.")
+        try:
+            outcome = self._tasks.run(job)
+        except Exception as error:
+            logger.warning("job %s failed in try %d", job.key, job.attempts, exc_info=True)
+            return self._try_again(job, f"{type(error).__name__}: {error}")
+        self._queue.done(job)
+        return outcome
+
+    def _try_again(self, job: Job, error: str) -> str:
+        if job.attempts >= self._pace.job_attempts:
+            return self._fail(job, error)
+        delay = self._backoff(job.attempts)
+        if not self._queue.retry(job, error, timedelta(seconds=delay)):
+            return "taken over by another worker"
+        return f"to be tried again in {delay:.1f} s"
+
+    def _fail(self, job: Job, error: str) -> str:
+        code = "processing_failed" if job.kind == PROCESS else "registration_failed"
+        reason = Reason(code, _SENTENCES[code])
+        return "failed" if self._catalog.failed(job, reason, error) else "taken over"
+
+    def _backoff(self, attempts: int) -> float:
+        longest = self._pace.longest_backoff_seconds
+        pause = min(longest, self._pace.backoff_seconds * 2.0 ** (attempts - 1))
+        return pause * random.uniform(0.5, 1.0)  # noqa: S311 (jitter, no secret)
+
+    def _renew_leases(self) -> None:
+        with self._lock:
+            running = [job for job, _ in self._running.values()]
+        for job in running:
+            if not self._queue.heartbeat(job, self._pace.lease_seconds):
+                logger.warning("job %s: the lease was lost, another worker may run it", job.key)
+
+    def _give_back(self) -> None:
+        deadline = time.monotonic() + self._pace.shutdown_seconds
+        with self._lock:
+            running = list(self._running.values())
+        for job, thread in running:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive() and self._queue.release(job):
+                logger.info("job %s: given back, the worker stops", job.key)
+
+    def _every(self, seconds: float, errand: Callable[[], None], *, at_once: bool) -> None:
+        def loop() -> None:
+            if at_once:
+                _logged(errand)
+            while not self._ended.wait(seconds):
+                _logged(errand)
+
+        threading.Thread(target=loop, daemon=True, name=f"worker {errand.__name__}").start()
+
+
+_SENTENCES = {
+    "processing_failed": "The server could not examine the file; its operator can try again.",
+    "registration_failed": "The post could not be told of the file; the operator can try again.",
+}
+
+
+def _token(job: Job) -> str:
+    return f"{job.id}:{job.token}"
+
+
+def _logged(errand: Callable[[], None]) -> None:
+    try:
+        errand()
+    except Exception:
+        logger.exception("the worker's %s failed; it will run again", errand.__name__)

@@ -1,0 +1,383 @@
+"""Real media for the tests, good and bad, made on the spot by ffmpeg, Pillow and pillow-heif.
+
+Each function writes one small file to `path` and returns `path`.
+"""
+
+import io
+import re
+import struct
+import subprocess
+import zlib
+from pathlib import Path
+
+import pillow_heif
+from PIL import Image, ImageCms, ImageDraw, PngImagePlugin
+
+pillow_heif.register_heif_opener()
+
+ORIENTATION = 0x0112
+GPS = 0x8825
+RED, GREEN, BLUE = (220, 30, 30), (30, 200, 30), (30, 30, 220)
+
+
+# Images: red above, blue below, a green square at the upper left, so that a turn is seen.
+
+
+def picture(width: int = 400, height: int = 300, mode: str = "RGB") -> Image.Image:
+    image = Image.new("RGB", (width, height), RED)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, height // 2, width, height), fill=BLUE)
+    draw.rectangle((0, 0, width // 4, height // 4), fill=GREEN)
+    return image.convert(mode)
+
+
+def make_jpeg(path: Path, width: int = 400, height: int = 300) -> Path:
+    picture(width, height).save(path, "JPEG", quality=85)
+    return path
+
+
+def make_phone_jpeg(path: Path, orientation: int = 6, width: int = 400, height: int = 300) -> Path:
+    """As phones store portraits: sideways pixels, an EXIF orientation, where it was taken."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    exif.get_ifd(GPS).update({1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 18.0)})
+    picture(width, height).save(path, "JPEG", exif=exif, comment=b"taken at home")
+    return path
+
+
+def make_heic(path: Path, width: int = 400, height: int = 300, orientation: int = 1) -> Path:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    picture(width, height).save(path, "HEIF", quality=60, exif=exif.tobytes())
+    return path
+
+
+def make_avif(path: Path, width: int = 400, height: int = 300) -> Path:
+    picture(width, height).save(path, "AVIF", speed=10)
+    return path
+
+
+def make_webp(path: Path, width: int = 400, height: int = 300) -> Path:
+    picture(width, height).save(path, "WEBP", method=0)
+    return path
+
+
+def make_png(path: Path, width: int = 400, height: int = 300) -> Path:
+    picture(width, height).save(path, "PNG")
+    return path
+
+
+def make_animated_gif(path: Path, frames: int = 5) -> Path:
+    first = picture()
+    rest = [first.rotate(90 * turn) for turn in range(1, frames)]
+    first.save(path, "GIF", save_all=True, append_images=rest, duration=80, loop=0)
+    return path
+
+
+def make_alpha_png(path: Path) -> Path:
+    """Left half opaque blue, right half fully transparent with green hidden under it."""
+    image = Image.new("RGBA", (400, 300), (*GREEN, 0))
+    image.paste((*BLUE, 255), (0, 0, 200, 300))
+    image.save(path, "PNG")
+    return path
+
+
+def make_grey16_png(path: Path) -> Path:
+    """A plain middle grey in 16 bits, which a clipping conversion turns white."""
+    Image.frombytes("I;16", (400, 300), struct.pack("<H", 0x7FFF) * (400 * 300)).save(path, "PNG")
+    return path
+
+
+def make_cmyk_jpeg(path: Path) -> Path:
+    picture(mode="CMYK").save(path, "JPEG", quality=90)
+    return path
+
+
+def make_profiled_jpeg(path: Path) -> Path:
+    """A JPEG whose embedded profile says that its red is green and its green is red."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = re.sub(b"([rg])XYZ", lambda tag: b"gXYZ" if tag[1] == b"r" else b"rXYZ", profile)
+    picture().save(path, "JPEG", quality=90, icc_profile=swapped)
+    return path
+
+
+def make_flat_png(path: Path, side: int = 12_000) -> Path:
+    """A decompression bomb: a few hundred kB which unpack to `side` squared pixels."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    packer = zlib.compressobj(9)
+    row = b"\0" * (1 + 3 * side)
+    body = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    parts = chunk(b"IHDR", header), chunk(b"IDAT", body), chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    return path
+
+
+def make_bomb_webp(path: Path, side: int = 12_000) -> Path:
+    """A small animation on a vast canvas: 2 GiB in a careless decoder."""
+    frames = picture(), picture().rotate(180)
+    frames[0].save(path, "WEBP", save_all=True, append_images=frames[1:], method=0)
+    data = bytearray(path.read_bytes())
+    data[24:30] = (side - 1).to_bytes(3, "little") * 2
+    path.write_bytes(data)
+    return path
+
+
+def make_text_bomb_png(path: Path) -> Path:
+    """A PNG whose compressed text unpacks to 64 MB."""
+    info = PngImagePlugin.PngInfo()
+    info.add_text("bomb", " " * 64_000_000, zip=True)
+    picture().save(path, "PNG", pnginfo=info)
+    return path
+
+
+def make_half_jpeg(path: Path) -> Path:
+    buffer = io.BytesIO()
+    Image.effect_noise((800, 600), 80).convert("RGB").save(buffer, "JPEG", quality=90)
+    path.write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+    return path
+
+
+def make_eps(path: Path) -> Path:
+    picture().save(path, "EPS")
+    return path
+
+
+def make_empty(path: Path) -> Path:
+    path.write_bytes(b"")
+    return path
+
+
+def make_text(path: Path) -> Path:
+    path.write_text("This is no video, whatever its name may say.\n" * 200, encoding="utf-8")
+    return path
+
+
+# Videos.
+
+
+def _ffmpeg(*arguments: str | Path) -> None:
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-nostdin", "-y", *map(str, arguments)],
+        check=True,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def _test_picture(seconds: float, size: str, rate: int) -> list[str]:
+    return ["-f", "lavfi", "-i", f"testsrc2=duration={seconds}:size={size}:rate={rate}"]
+
+
+def _tone(seconds: float) -> list[str]:
+    return ["-f", "lavfi", "-i", f"sine=frequency=440:duration={seconds}"]
+
+
+_H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+_AAC = ("-c:a", "aac", "-b:a", "64k")
+
+
+def make_mp4(
+    path: Path, seconds: float = 2, size: str = "320x240", rate: int = 15, front: bool = True
+) -> Path:
+    """H.264 with AAC; the index is at the front, or else at the end."""
+    flags = ("-movflags", "+faststart") if front else ()
+    sources = (*_test_picture(seconds, size, rate), *_tone(seconds))
+    _ffmpeg(*sources, *_H264, *_AAC, *flags, "-f", "mp4", path)
+    return path
+
+
+def make_phone_mp4(path: Path, clockwise: int = 90, seconds: float = 2) -> Path:
+    """A clip as phones store it: `picture()` lying on its side, and a matrix that turns it."""
+    still = make_png(path.with_name(path.name + ".png"), 320, 240)
+    try:
+        frames = ("-loop", "1", "-framerate", "15", "-t", str(seconds), "-i", still)
+        ends = ("-movflags", "+faststart", "-f", "mp4")
+        _ffmpeg(*frames, *_tone(seconds), *_H264, *_AAC, *ends, path)
+    finally:
+        still.unlink()
+    a, b, c, d = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}[
+        clockwise
+    ]
+    matrix = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    data = bytearray(path.read_bytes())
+    start = data.index(b"tkhd") + 4 + 40
+    data[start : start + len(matrix)] = matrix
+    path.write_bytes(data)
+    return path
+
+
+def make_mov(path: Path, seconds: float = 2) -> Path:
+    """QuickTime with its index at the end."""
+    sources = (*_test_picture(seconds, "320x240", 15), *_tone(seconds))
+    _ffmpeg(*sources, *_H264, *_AAC, "-f", "mov", path)
+    return path
+
+
+def make_webm(path: Path, seconds: float = 2, live: bool = False) -> Path:
+    """VP8 in WebM; a live one states no duration, as browsers record it."""
+    flags = ("-live", "1") if live else ()
+    codec = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8")
+    _ffmpeg(*_test_picture(seconds, "320x240", 15), *codec, *flags, "-f", "webm", path)
+    return path
+
+
+def make_matroska(path: Path) -> Path:
+    _ffmpeg(*_test_picture(1, "320x240", 15), *_H264, "-f", "matroska", path)
+    return path
+
+
+def make_fragmented_mp4(path: Path, seconds: float = 2) -> Path:
+    flags = ("-movflags", "frag_keyframe+empty_moov+default_base_moof", "-g", "15")
+    _ffmpeg(*_test_picture(seconds, "320x240", 15), *_H264, *flags, "-f", "mp4", path)
+    return path
+
+
+def make_long_mp4(path: Path, seconds: float = 181) -> Path:
+    return make_mp4(path, seconds, rate=1)
+
+
+def make_hdr_mp4(path: Path) -> Path:
+    """Ten-bit HEVC tagged as HLG, as phones record HDR."""
+    tags = ("-color_trc", "arib-std-b67", "-color_primaries", "bt2020", "-colorspace", "bt2020nc")
+    codec = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none")
+    form = ("-pix_fmt", "yuv420p10le", "-tag:v", "hvc1", "-f", "mp4")
+    _ffmpeg(*_test_picture(1, "320x240", 10), *codec, *tags, *form, path)
+    return path
+
+
+def make_anamorphic_mp4(path: Path) -> Path:
+    """320 x 240 stored, shown twice as wide."""
+    _ffmpeg(*_test_picture(1, "320x240", 10), "-vf", "setsar=2", *_H264, "-f", "mp4", path)
+    return path
+
+
+def make_mpeg2_mp4(path: Path) -> Path:
+    """A sound MP4 in a codec that is not on the list."""
+    _ffmpeg(*_test_picture(1, "320x240", 25), "-c:v", "mpeg2video", "-f", "mp4", path)
+    return path
+
+
+def make_two_track_mp4(path: Path, second: str = "1280x720") -> Path:
+    sources = (*_test_picture(1, "320x240", 10), *_test_picture(1, second, 10))
+    _ffmpeg(*sources, "-map", "0:v", "-map", "1:v", *_H264, "-f", "mp4", path)
+    return path
+
+
+def make_audio_mp4(path: Path) -> Path:
+    _ffmpeg(*_tone(2), *_AAC, "-f", "mp4", path)
+    return path
+
+
+def make_cover_art_mp4(path: Path) -> Path:
+    """Sound with a cover: its only picture is a still."""
+    cover = make_jpeg(path.with_name(path.name + ".jpg"))
+    try:
+        maps = ("-map", "0:a", "-map", "1:v", "-c:v", "copy", "-disposition:v:0", "attached_pic")
+        _ffmpeg(*_tone(2), "-i", cover, *maps, *_AAC, "-f", "mp4", path)
+    finally:
+        cover.unlink()
+    return path
+
+
+def make_black_start_mp4(path: Path, black: float = 2, seconds: float = 6) -> Path:
+    """Black for a while, then the test picture."""
+    cover = f"drawbox=color=black:t=fill:enable='lt(t,{black})'"
+    _ffmpeg(*_test_picture(seconds, "320x240", 10), "-vf", cover, *_H264, "-f", "mp4", path)
+    return path
+
+
+def make_black_mp4(path: Path) -> Path:
+    _ffmpeg("-f", "lavfi", "-i", "color=black:s=320x240:d=2:r=10", *_H264, "-f", "mp4", path)
+    return path
+
+
+def make_one_frame_mp4(path: Path) -> Path:
+    """One frame that is shown for one second."""
+    _ffmpeg(*_test_picture(1, "320x240", 1), "-frames:v", "1", *_H264, "-f", "mp4", path)
+    return path
+
+
+def make_truncated_mp4(path: Path, front: bool = True) -> Path:
+    """The last third is missing: only pictures, or the index as well."""
+    whole = make_mp4(path, front=front).read_bytes()
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    return path
+
+
+def make_truncated_webm(path: Path) -> Path:
+    whole = make_webm(path).read_bytes()
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    return path
+
+
+# Files which lie, and files which attack.
+
+
+def _patched(path: Path, box: bytes, offset: int, value: bytes) -> None:
+    """Overwrite `value` at `offset` behind the name of every box called `box`."""
+    data = bytearray(path.read_bytes())
+    places = [match.end() for match in re.finditer(re.escape(box), bytes(data))]
+    if not places:
+        raise ValueError(f"There is no box {box!r} in {path}.")
+    for place in places:
+        data[place + offset : place + offset + len(value)] = value
+    path.write_bytes(data)
+
+
+def make_hostile_stts_mp4(path: Path) -> Path:
+    """Four edited bytes: a table of 4,294,967,280 entries, in which libmediainfo spins for ever."""
+    _patched(make_mp4(path), b"stts", 4, b"\xff\xff\xff\xf0")
+    return path
+
+
+def make_lying_size_mp4(path: Path) -> Path:
+    """4104 px wide in truth, 640 px by its headers."""
+    make_mp4(path, seconds=1, size="4104x100", rate=5)
+    _patched(path, b"tkhd", 76, struct.pack(">I", 640 << 16))
+    _patched(path, b"avc1\0\0\0\0\0\0\0\1", 16, struct.pack(">H", 640))
+    return path
+
+
+def make_lying_long_mp4(path: Path) -> Path:
+    """Two seconds in truth, 40,000 by the header of the film."""
+    _patched(make_mp4(path), b"mvhd", 16, struct.pack(">I", 40_000_000))
+    return path
+
+
+def make_lying_short_mp4(path: Path) -> Path:
+    """200 s of frames in truth, 10 s by all headers."""
+    _ffmpeg(*_test_picture(200, "320x240", 10), *_H264, "-f", "mp4", path)
+    data = path.read_bytes()
+    scale = struct.unpack_from(">I", data, data.index(b"mdhd") + 16)[0]
+    _patched(path, b"mvhd", 16, struct.pack(">I", 10_000))
+    _patched(path, b"tkhd", 20, struct.pack(">I", 10_000))
+    _patched(path, b"elst", 8, struct.pack(">I", 10_000))
+    _patched(path, b"mdhd", 16, struct.pack(">I", 10 * scale))
+    return path
+
+
+def make_hls(path: Path, url: str) -> Path:
+    """A playlist that makes a careless decoder fetch `url`."""
+    path.write_text(
+        "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:5\n#EXT-X-MEDIA-SEQUENCE:0\n"
+        f"#EXTINF:5.0,\n{url}\n#EXT-X-ENDLIST\n",
+        encoding="ascii",
+    )
+    return path
+
+
+def make_dash(path: Path, url: str) -> Path:
+    """A manifest that makes a careless decoder fetch `url`."""
+    path.write_text(
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
+        'mediaPresentationDuration="PT5S" profiles="urn:mpeg:dash:profile:isoff-main:2011">'
+        '<Period><AdaptationSet mimeType="video/mp4"><Representation id="1" bandwidth="1000">'
+        f"<BaseURL>{url}</BaseURL></Representation></AdaptationSet></Period></MPD>",
+        encoding="ascii",
+    )
+    return path

@@ -1,0 +1,189 @@
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from processing.child.confine import LIMITS
+from processing.sandbox import Sandbox, SandboxBroken, SandboxFailure, SandboxRefusal
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def python(sandbox: Sandbox, code: str):
+    return sandbox.run([sys.executable, "-c", code])
+
+
+def running(marker: str) -> bool:
+    for directory in Path("/proc").glob("[0-9]*"):
+        try:
+            if marker in (directory / "cmdline").read_bytes().decode().split("\0"):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def wait_until(condition) -> bool:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_program_runs_and_its_output_comes_back() -> None:
+    done = Sandbox(20).run(["/bin/sh", "-c", "echo out; echo log >&2; exit 3"])
+    assert (done.status, done.stdout, done.log) == (3, b"out\n", "log")
+
+
+def test_the_limits_hold_in_the_program() -> None:
+    names = {name: f"resource.getrlimit(resource.{name})" for name in LIMITS}
+    code = f"import resource; print({{{', '.join(f'{n!r}: {c}' for n, c in names.items())}}})"
+    found = eval(python(Sandbox(20), code).stdout)
+    assert found == {name: (limit, limit) for name, limit in LIMITS.items()}
+
+
+def test_memory_beyond_the_limit_is_refused() -> None:
+    done = python(Sandbox(20), "bytearray(2 << 30)")
+    assert done.status == 1
+    assert "MemoryError" in done.log
+
+
+FORBIDDEN = {
+    "socket": "import socket; socket.socket()",
+    "socketpair": "import socket; socket.socketpair()",
+    "create": "open('new', 'w')",
+    "append": "open('/dev/null', 'ab')",
+    "unlink": "import os; os.unlink('/nonexistent')",
+    "rename": "import os; os.rename('/nonexistent', '/other')",
+    "mkdir": "import os; os.mkdir('new')",
+    "kill": "import os; os.kill(os.getppid(), 0)",
+    "setsid": "import os; os.setsid()",
+}
+
+
+@pytest.mark.parametrize("name", FORBIDDEN)
+def test_network_and_writing_are_denied(name: str) -> None:
+    done = python(Sandbox(20), FORBIDDEN[name])
+    assert done.status == 1
+    assert "PermissionError" in done.log
+
+
+def test_the_filter_is_in_force_where_the_tests_run() -> None:
+    assert Sandbox(20).filters_calls() is True
+
+
+def test_privileges_cannot_be_gained() -> None:
+    done = python(Sandbox(20), "print(open('/proc/self/status').read())")
+    assert b"NoNewPrivs:\t1" in done.stdout
+
+
+def test_the_environment_is_clean_and_the_directory_empty(monkeypatch) -> None:
+    monkeypatch.setenv("TUSD_JWT_SECRET", "hush")
+    sandbox = Sandbox(20)
+    assert b"hush" not in sandbox.run(["/usr/bin/env"]).stdout
+    assert sandbox.run(["/bin/ls", "-A"]).stdout == b""
+
+
+def test_a_program_that_takes_too_long_is_killed_with_its_children() -> None:
+    code = "import subprocess; subprocess.run(['/bin/sleep', '61.5371'])"
+    started = time.monotonic()
+    with pytest.raises(SandboxFailure) as caught:
+        python(Sandbox(1.0), code)
+    assert caught.value.kind == "timeout"
+    assert time.monotonic() - started < 20
+    assert wait_until(lambda: not running("61.5371"))
+
+
+def test_a_child_does_not_outlive_the_worker_that_asked() -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from processing.sandbox import Sandbox\n"
+        "Sandbox(60).run(['/bin/sleep', '62.5372'])\n"
+    )
+    worker = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        assert wait_until(lambda: running("62.5372"))
+    finally:
+        worker.kill()
+        worker.wait()
+    assert wait_until(lambda: not running("62.5372"))
+
+
+def test_a_crash_is_named_by_its_signal() -> None:
+    with pytest.raises(SandboxFailure, match="SIGABRT") as caught:
+        python(Sandbox(20), "import os; os.abort()")
+    assert caught.value.kind == "crashed"
+
+
+def test_endless_output_is_cut_off() -> None:
+    with pytest.raises(SandboxFailure) as caught:
+        Sandbox(20).run(["/bin/cat", "/dev/zero"], most_output=1000)
+    assert caught.value.kind == "output"
+
+
+def test_output_of_exactly_the_allowed_length_is_kept() -> None:
+    done = Sandbox(20).run(["/usr/bin/head", "-c", "1000", "/dev/zero"], most_output=1000)
+    assert len(done.stdout) == 1000
+
+
+def test_a_missing_program_is_the_machines_fault() -> None:
+    with pytest.raises(SandboxBroken, match="/nonexistent"):
+        Sandbox(20).run(["/nonexistent"])
+
+
+def test_a_missing_source_is_the_machines_fault(tmp_path) -> None:
+    with pytest.raises(SandboxBroken, match="FileNotFoundError"):
+        Sandbox(20).ask(
+            "image",
+            source=str(tmp_path / "none"),
+            content_type="image/png",
+            min_side=1,
+            max_side=100,
+            thumbnail_side=10,
+        )
+
+
+def test_bytes_at_fault_come_back_as_a_refusal(tmp_path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
+    with pytest.raises(SandboxRefusal) as caught:
+        Sandbox(20).ask(
+            "image",
+            source=str(tmp_path / "bad.png"),
+            content_type="image/png",
+            min_side=1,
+            max_side=100,
+            thumbnail_side=10,
+        )
+    assert caught.value.code == "unreadable"
+
+
+def test_threads_get_their_own_answers() -> None:
+    sandbox = Sandbox(30)
+    with ThreadPoolExecutor(8) as pool:
+        answers = pool.map(lambda n: sandbox.run(["/bin/echo", str(n)]).stdout, range(12))
+    assert list(answers) == [b"%d\n" % number for number in range(12)]
+
+
+def test_no_more_children_than_slots_run_at_once() -> None:
+    sandbox = Sandbox(30, threading.Semaphore(1))
+    started = time.monotonic()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: sandbox.run(["/bin/sleep", "0.4"]), range(2)))
+    assert time.monotonic() - started >= 0.8
+
+
+def test_the_child_refuses_a_parent_that_is_already_gone() -> None:
+    child = ROOT / "processing" / "child" / "__main__.py"
+    done = subprocess.run(
+        [sys.executable, "-I", child],
+        input=b'{"task": "confinement", "parent": 1}',
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, b"")

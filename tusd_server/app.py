@@ -1,0 +1,102 @@
+"""create_app: the table of contents of a web process."""
+
+import os
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from hooks.content import ContentCheck
+from hooks.dispatcher import Dispatcher
+from hooks.post_finish import HandOver
+from hooks.posts import EmbeddedPosts
+from hooks.termination import Withdrawal
+from processing.catalog import Catalog
+from processing.shelf import Shelf
+from processing.wake import waker_for
+from tusd_server.auth import Auth
+from tusd_server.locks import FileLocker, Locker
+from tusd_server.secret import key_for
+from tusd_server.server.offload import offload_here
+from tusd_server.settings import Settings
+from tusd_server.storage.base import DataStore
+from tusd_server.storage.filesystem import FilesystemStore
+from tusd_server.uploads.service import Uploads
+from tusd_server.web.links import Links
+from tusd_server.web.media_api import MediaApi, media_blueprint
+from tusd_server.web.operations import directory_check, operations_blueprint
+from tusd_server.web.override import with_method_override
+from tusd_server.web.posts_api import PostsApi, posts_blueprint
+from tusd_server.web.responses import register_responses
+from tusd_server.web.tus import tus_blueprint
+
+MOST_JSON_BYTES = 1024 * 1024
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    store: DataStore | None = None,
+    locker: Locker | None = None,
+) -> Flask:
+    """Make the web application; without settings they come from the environment.
+
+    Raises BadSetting. `store` and `locker` replace the local ones, for tests and other stores.
+    """
+    settings = settings or Settings.from_env(os.environ)
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+
+    store = store or make_store(settings)
+    locker = locker or make_locker(settings)
+    catalog = Catalog(settings.catalog_url)
+    catalog.migrate()
+    shelf = Shelf(settings.data_dir)
+    hooks = Dispatcher(
+        [ContentCheck(), Withdrawal(catalog, shelf)],
+        hand_over=HandOver(catalog, waker_for(settings.redis_url)),
+    )
+    uploads = Uploads(store, locker, hooks)
+
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MOST_JSON_BYTES
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    auth = Auth(app, settings)
+    links = Links(key_for(settings, "media links"), settings.url_lifetime_seconds)
+    media = MediaApi(catalog, shelf, auth, links)
+
+    app.register_blueprint(tus_blueprint(uploads, auth, settings.max_size))
+    app.register_blueprint(media_blueprint(media))
+    app.register_blueprint(
+        posts_blueprint(PostsApi(EmbeddedPosts(catalog, shelf), media, auth))
+    )
+    app.register_blueprint(
+        operations_blueprint(
+            {
+                "storage": directory_check(settings.data_dir),
+                "database": lambda: catalog.get("any medium"),
+            }
+        )
+    )
+    register_responses(app, settings.cors_origins)
+    app.wsgi_app = with_method_override(app.wsgi_app)  # type: ignore[method-assign]
+    if settings.trust_proxy:
+        hops = settings.trust_proxy
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_port=hops, x_prefix=hops
+        )
+    return app
+
+
+def make_store(settings: Settings) -> FilesystemStore:
+    """The local store of these settings."""
+    return FilesystemStore(
+        settings.data_dir, durability=settings.durability, offload=offload_here()
+    )
+
+
+def make_locker(settings: Settings) -> FileLocker:
+    """The locks of the local store."""
+    return FileLocker(
+        settings.data_dir,
+        settings.state_dir / "lock-requests",
+        timeout_seconds=settings.lock_timeout_seconds,
+    )

@@ -1,0 +1,1 @@
+"""What the commands of `tusd-server` do, one file each."""

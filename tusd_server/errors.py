@@ -1,0 +1,119 @@
+"""Everything that can go wrong, named for what happened; no HTTP numbers here.
+
+    TusdError
+    ├── BadSetting                   a `TUSD_*` variable that cannot be used
+    └── UploadError                  what a client of the upload protocol is told
+        ├── UnsupportedVersion       Tus-Resumable is missing or not 1.0.0
+        ├── BadHeader                a header that is missing or cannot be read
+        ├── WrongContentType         PATCH needs application/offset+octet-stream
+        ├── OffsetMismatch           Upload-Offset is not where the upload stands
+        ├── UploadTooLarge           more bytes than Tus-Max-Size or Upload-Length allow
+        ├── UploadNotFound           no such upload, or not yours
+        ├── UploadGone               it was here, its bytes are deleted
+        ├── UploadNotFinished        bytes are still missing
+        ├── UploadRefused            a check of the content failed for good
+        ├── UploadForbidden          a hook does not allow it
+        ├── UploadLocked             another request writes and did not let go in time
+        ├── UploadInterrupted        a newer request took this upload over
+        ├── ServerStopping           the server stops; the bytes are kept
+        ├── ReadTimedOut             the client sent nothing for too long
+        ├── BodyCut                  the connection ended before the body did
+        ├── BodyBroken               the body does not follow HTTP's framing
+        ├── AccessDenied             no token, or one that does not hold
+        └── StorageFull              the disk has no room
+"""
+
+
+class TusdError(Exception):
+    """The base of all errors of this program."""
+
+
+class BadSetting(TusdError):
+    """A setting that cannot be used; the text is one sentence for the operator."""
+
+
+class UploadError(TusdError):
+    """The base of what a client is told; the text is one sentence that it may see."""
+
+    def __init__(self, message: str, *, offset: int | None = None) -> None:
+        """`offset` is where the upload stands in bytes, when the client can use it."""
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+
+
+class UnsupportedVersion(UploadError):
+    """Tus-Resumable is missing or names a version that this server does not speak."""
+
+
+class BadHeader(UploadError):
+    """A request header is missing, repeated or malformed."""
+
+
+class WrongContentType(UploadError):
+    """The body is not declared as application/offset+octet-stream."""
+
+
+class OffsetMismatch(UploadError):
+    """Upload-Offset differs from the upload's offset."""
+
+
+class UploadTooLarge(UploadError):
+    """The upload, or this body, is larger than allowed."""
+
+
+class UploadNotFound(UploadError):
+    """There is no such upload for this user."""
+
+
+class UploadGone(UploadError):
+    """The upload existed, its bytes have been deleted."""
+
+
+class UploadNotFinished(UploadError):
+    """The operation needs all bytes, some are missing."""
+
+
+class UploadRefused(UploadError):
+    """The content was checked and refused for good; the upload cannot go on."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        """`code` is the machine-readable reason, such as `type_not_allowed`."""
+        super().__init__(message)
+        self.code = code
+
+
+class UploadForbidden(UploadError):
+    """A hook does not allow this to this user."""
+
+
+class UploadLocked(UploadError):
+    """Another request is writing and did not let go in time."""
+
+
+class UploadInterrupted(UploadError):
+    """A newer request for the same upload took over; the bytes so far are kept."""
+
+
+class ServerStopping(UploadError):
+    """The server stops; the bytes so far are kept."""
+
+
+class ReadTimedOut(UploadError):
+    """The client sent nothing for too long; the bytes so far are kept."""
+
+
+class BodyCut(UploadError):
+    """The connection ended before the body did; the bytes so far are kept."""
+
+
+class BodyBroken(UploadError):
+    """The body's chunked framing is broken; the bytes before the fault are kept."""
+
+
+class AccessDenied(UploadError):
+    """The request carries no token, or one that does not hold."""
+
+
+class StorageFull(UploadError):
+    """The disk has no room for these bytes."""

@@ -1,0 +1,128 @@
+"""UploadInfo: the frozen facts of one upload, and its form on disk."""
+
+import json
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from tusd_server.errors import BadHeader, UploadNotFound
+from tusd_server.metadata import Metadata
+
+# An id becomes a file name and a path segment, so it is plain by construction. It begins with a
+# letter or digit: nothing hidden, no option of a command, no `.info` of another upload.
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}", re.ASCII)
+_RESERVED = frozenset({"uploads"})
+
+
+def is_id(text: str) -> bool:
+    """Tell whether an upload may have this id."""
+    return _ID.fullmatch(text) is not None and text not in _RESERVED
+
+
+def check_id(upload_id: str) -> str:
+    """Return the id unchanged, or raise UploadNotFound when no upload can have it."""
+    if not is_id(upload_id):
+        raise UploadNotFound("There is no such upload.")
+    return upload_id
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an upload's content was refused for good: a code for programs, a sentence for people."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadInfo:
+    """The facts of one upload at one moment.
+
+    `offset` is the number of bytes that the store holds, never a number kept elsewhere.
+    `metadata_header` is the client's Upload-Metadata, letter by letter.
+    `path` is set once the finished bytes have been handed over to their final place.
+    """
+
+    id: str
+    length: int
+    offset: int = 0
+    owner: str = "anonymous"
+    metadata_header: str = ""
+    created_at: datetime | None = None
+    path: str | None = None
+    refusal: Refusal | None = None
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the client said about the file."""
+        return Metadata.from_header(self.metadata_header)
+
+    @property
+    def finished(self) -> bool:
+        """True when every byte has arrived."""
+        return self.offset == self.length
+
+    def at(self, offset: int) -> "UploadInfo":
+        """The same upload with this many bytes."""
+        return replace(self, offset=offset)
+
+    def to_json(self, default_path: str) -> str:
+        """The `.info` file: tusd's layout and key order, our own fields behind it.
+
+        `Offset` is 0 as in tusd, because the truth is the size of the data file.
+        """
+        document: dict[str, Any] = {
+            "ID": self.id,
+            "Size": self.length,
+            "SizeIsDeferred": False,
+            "Offset": 0,
+            "MetaData": self.metadata.to_text(),
+            "IsPartial": False,
+            "IsFinal": False,
+            "PartialUploads": None,
+            "Storage": {
+                "InfoPath": default_path + ".info",
+                "Path": self.path or default_path,
+                "Type": "filestore",
+            },
+            "Owner": self.owner,
+            "UploadMetadata": self.metadata_header,
+            "CreatedAt": self.created_at.isoformat() if self.created_at else None,
+        }
+        if self.path is not None:
+            document["HandedOver"] = True
+        if self.refusal is not None:
+            document["Refused"] = {"Code": self.refusal.code, "Message": self.refusal.message}
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "UploadInfo":
+        """Read an `.info` file, ours or tusd's; raises ValueError when it is neither."""
+        try:
+            document = json.loads(text)
+            refused = document.get("Refused")
+            created_at = document.get("CreatedAt")
+            return cls(
+                id=document["ID"],
+                length=int(document["Size"]),
+                owner=document.get("Owner", "anonymous"),
+                metadata_header=_metadata_header(document),
+                created_at=datetime.fromisoformat(created_at) if created_at else None,
+                path=document["Storage"]["Path"] if document.get("HandedOver") else None,
+                refusal=Refusal(refused["Code"], refused["Message"]) if refused else None,
+            )
+        except (KeyError, TypeError, AttributeError, BadHeader) as error:
+            raise ValueError(f"this is not an upload's info file: {error!r}") from error
+
+
+def _metadata_header(document: dict[str, Any]) -> str:
+    header = document.get("UploadMetadata")
+    if isinstance(header, str):
+        return header
+    return Metadata.from_text(document.get("MetaData") or {}).to_header()
+
+
+def now_utc() -> datetime:
+    """The clock, where no test brings its own."""
+    return datetime.now(UTC)

@@ -1,0 +1,1 @@
+"""The only room that knows gunicorn and gevent: it takes bytes off the wire."""

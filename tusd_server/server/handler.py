@@ -1,0 +1,180 @@
+"""One connection: reads requests, runs the application, ends every connection in good order."""
+
+import contextlib
+import socket
+import time
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import gevent
+from gunicorn.workers.ggevent import PyWSGIHandler
+
+from tusd_server.server.body import RequestBody
+from tusd_server.server.reading import (
+    MAX_LINE_BYTES,
+    BadRequestHead,
+    HeadTooLarge,
+    RequestHeaders,
+    parse_request_line,
+    read_headers,
+)
+from tusd_server.uploads.body import Ending
+
+
+class Connection(PyWSGIHandler):  # type: ignore[misc]
+    """gunicorn's pywsgi handler with our own request head, our own body and orderly endings."""
+
+    headers: RequestHeaders
+    wsgi_input: RequestBody
+    environ: dict[str, Any]
+    idle = True
+
+    def handle(self) -> None:
+        """Serve requests until the connection ends; the server can see it meanwhile."""
+        self.socket.settimeout(self.server.network_timeout_seconds)
+        self.wsgi_input = RequestBody(
+            self.rfile, self.socket, length=None, chunked=False, expects_continue=False
+        )
+        self.server.connections.add(self)
+        try:
+            super().handle()
+        finally:
+            self.server.connections.discard(self)
+
+    def handle_one_request(self) -> Any:
+        """Read one request and answer it; None ends the connection."""
+        # A client that always has its next request ready would keep all others waiting.
+        gevent.sleep(0)
+        self.idle = True
+        if self.server.stopping:
+            return None
+        try:
+            line = self.rfile.readline(MAX_LINE_BYTES)
+        except OSError:
+            return None
+        if not line:
+            return None
+        self.idle = False
+        self.response_length = 0
+        self.time_start = time.time()
+        try:
+            self._read_head(line)
+        except (OSError, EOFError):
+            return None
+        except BadRequestHead as error:
+            return self._refusal(error)
+        self.environ = self.get_environ()
+        self.application = self.server.application
+        self.handle_one_response()
+        if not self.wsgi_input.settle() or self.close_connection:
+            return None
+        self.socket.settimeout(self.server.network_timeout_seconds)
+        return True
+
+    def wake_if_idle(self) -> None:
+        """End a connection that waits for its next request; one that has begun is answered."""
+        if self.idle:
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RD)
+
+    def interrupt(self) -> None:
+        """Stop taking in a body: its bytes are kept and the client is told to try again."""
+        if not self.idle and self.wsgi_input.unread:
+            self.wsgi_input.let_go(Ending.STOPPING)
+
+    def get_environ(self) -> dict[str, Any]:
+        """The WSGI environment; headers with an underscore are dropped, as nginx does.
+
+        Otherwise `X_Forwarded_For` would arrive under the name of `X-Forwarded-For`.
+        """
+        environ: dict[str, Any] = self.server.get_environ()
+        path, _, query = self.path.partition("?")
+        environ.update(
+            REQUEST_METHOD=self.command,
+            SCRIPT_NAME="",
+            PATH_INFO=unquote_to_bytes(_without_origin(path)).decode("latin-1"),
+            QUERY_STRING=query,
+            RAW_URI=self.path,
+            SERVER_PROTOCOL=self.request_version,
+        )
+        environ["wsgi.input"] = self.wsgi_input
+        environ["wsgi.input_terminated"] = True
+        if isinstance(self.client_address, tuple):
+            environ["REMOTE_ADDR"] = str(self.client_address[0])
+            environ["REMOTE_PORT"] = str(self.client_address[1])
+        for name, value in self.headers.fields:
+            if "_" not in name:
+                key = _environ_key(name)
+                environ[key] = f"{environ[key]},{value}" if key in environ else value
+        return environ
+
+    def finalize_headers(self) -> None:
+        """Decide what becomes of the connection before the answer's head goes out."""
+        body = self.wsgi_input
+        if body.unread and not body.drainable:
+            self.close_connection = True
+        if self.server.stopping:
+            self.close_connection = True
+        if self.close_connection and not self._says_connection():
+            self.response_headers.append((b"Connection", b"close"))
+        # pywsgi would also count the length of a body that a 204 must not have.
+        super().finalize_headers()
+
+    def log_request(self) -> None:
+        """Write the access log's line, where the operator wants one."""
+        if self.server.access_log and getattr(self, "headers", None) is not None:
+            super().log_request()
+
+    def log_error(self, msg: str, *args: object) -> None:
+        """Errors of clients are theirs; they are told, and we count them at debug level."""
+        self.server.logger.debug("client error: " + msg, *args)
+
+    def _read_head(self, line: bytes) -> None:
+        if not line.endswith(b"\n"):
+            if len(line) < MAX_LINE_BYTES:
+                raise EOFError
+            raise HeadTooLarge("The request line is too long; 16 KiB are allowed.")
+        self.requestline = line.rstrip().decode("latin-1")
+        self.command, self.path, self.request_version = parse_request_line(line)
+        self.headers = read_headers(self.rfile, self.request_version)
+        self.content_length = self.headers.content_length
+        options = self.headers.tokens("connection")
+        self.close_connection = "close" in options or (
+            self.request_version == "HTTP/1.0" and "keep-alive" not in options
+        )
+        self.wsgi_input = RequestBody(
+            self.rfile,
+            self.socket,
+            length=self.headers.content_length,
+            chunked=self.headers.chunked,
+            expects_continue="100-continue" in self.headers.tokens("expect"),
+        )
+
+    def _refusal(self, error: BadRequestHead) -> tuple[str, bytes]:
+        """pywsgi's form of an answer without a request: status and all bytes."""
+        status = (
+            "431 Request Header Fields Too Large"
+            if isinstance(error, HeadTooLarge)
+            else "400 Bad Request"
+        )
+        text = f"{error}\n".encode()
+        head = (
+            f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            f"Content-Length: {len(text)}\r\nConnection: close\r\n\r\n"
+        )
+        return status, head.encode("ascii") + text
+
+    def _says_connection(self) -> bool:
+        return any(name.lower() == b"connection" for name, _ in self.response_headers)
+
+
+def _environ_key(name: str) -> str:
+    key = name.upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_" + key
+
+
+def _without_origin(target: str) -> str:
+    """The path of an absolute-form target, which proxies may send; others are paths already."""
+    if target.startswith(("http://", "https://")):
+        return "/" + target.split("/", 3)[3] if target.count("/") > 2 else "/"
+    return target

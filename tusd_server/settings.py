@@ -1,0 +1,279 @@
+"""Every setting of the program: one frozen dataclass, read from `TUSD_*` variables."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from processing.limits import Limits
+from tusd_server.errors import BadSetting
+
+PREFIX = "TUSD_"
+MIB = 1024 * 1024
+
+Durability = Literal["finish", "chunk", "none"]
+Auth = Literal["jwt", "off"]
+
+
+def _plain_int(text: str) -> int:
+    """Read ASCII digits only: `int()` would also take `+5`, `1_0` and Arabic digits."""
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError("a whole number, such as 60")
+    return int(text)
+
+
+def _positive_int(text: str) -> int:
+    number = _plain_int(text)
+    if number < 1:
+        raise ValueError("a whole number of at least 1")
+    return number
+
+
+def _port(text: str) -> int:
+    number = _plain_int(text)
+    if number > 65535:
+        raise ValueError("a port between 0 and 65535")
+    return number
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 < number < 1e9:
+        raise ValueError("a positive number of seconds, such as 60 or 0.5")
+    return number
+
+
+_UNITS = {"": 1, "B": 1, "K": 1024, "M": MIB, "G": 1024 * MIB, "T": 1024 * 1024 * MIB}
+
+
+def _size(text: str) -> int:
+    number = text.upper().removesuffix("IB").removesuffix("B").strip()
+    unit = number[-1:] if number[-1:].isalpha() else ""
+    digits = number.removesuffix(unit).strip()
+    if unit not in _UNITS or not (digits.isascii() and digits.isdigit()) or int(digits) == 0:
+        raise ValueError("a size in bytes, such as 524288000 or 500MiB")
+    return int(digits) * _UNITS[unit]
+
+
+def _boolean(text: str) -> bool:
+    try:
+        return {"1": True, "true": True, "yes": True, "on": True}.get(text.lower()) or {
+            "0": False,
+            "false": False,
+            "no": False,
+            "off": False,
+        }[text.lower()]
+    except KeyError:
+        raise ValueError("one of 1, 0, true, false, yes, no, on, off") from None
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in choices:
+            raise ValueError("one of " + ", ".join(choices))
+        return text
+
+    return read
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _optional(text: str) -> str | None:
+    return text or None
+
+
+def _setting(default: Any, read: Callable[[str], Any], doc: str, *, secret: bool = False) -> Any:
+    metadata = {"read": read, "doc": doc}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata, repr=not secret)
+    return field(default=default, metadata=metadata, repr=not secret)
+
+
+def _default_workers() -> int:
+    return min(4, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All settings; each field is the variable `TUSD_<FIELD>` (`TUSD_DATA_DIR` is `data_dir`)."""
+
+    data_dir: Path = _setting(
+        lambda: Path("data"),
+        lambda text: Path(text).expanduser(),
+        "Directory of uploads, finished media, database and secrets.",
+    )
+    host: str = _setting("127.0.0.1", str, "Address to listen on.")
+    port: int = _setting(1080, _port, "Port to listen on; 0 takes a free one.")
+    workers: int = _setting(
+        _default_workers, _positive_int, "Web processes; by default one a core, at most 4."
+    )
+    log_level: str = _setting(
+        "info",
+        _one_of("debug", "info", "warning", "error"),
+        "Least severe log line that is written.",
+    )
+    access_log: bool = _setting(
+        False, _boolean, "Write one line for each request to standard error."
+    )
+
+    auth: Auth = _setting(
+        "jwt",
+        _one_of("jwt", "off"),
+        "`jwt` asks every request for a token; `off` is for trusted networks, everybody is `anonymous`.",
+    )
+    jwt_secret: str | None = _setting(
+        None,
+        _optional,
+        "HS256 secret of tokens, at least 32 bytes; without it one is made in the data directory.",
+        secret=True,
+    )
+    jwt_public_key: str | None = _setting(
+        None,
+        _optional,
+        "PEM public key, or the path of one, that verifies RS256 or ES256 tokens made elsewhere.",
+    )
+    jwt_audience: str | None = _setting(None, _optional, "Required `aud` claim; none by default.")
+    jwt_issuer: str | None = _setting(None, _optional, "Required `iss` claim; none by default.")
+
+    max_size: int = _setting(500 * MIB, _size, "Largest upload in bytes (`Tus-Max-Size`).")
+    network_timeout_seconds: float = _setting(
+        60.0, _seconds, "Longest wait for the next byte from a client, in seconds."
+    )
+    lock_timeout_seconds: float = _setting(
+        10.0,
+        _seconds,
+        "Longest wait for an upload that another request is writing, before 423, in seconds.",
+    )
+    shutdown_seconds: float = _setting(
+        10.0, _seconds, "Time that running requests and jobs are given at a stop, in seconds."
+    )
+    durability: Durability = _setting(
+        "finish",
+        _one_of("finish", "chunk", "none"),
+        "When bytes are synced to disk: before the last answer, before every answer, or never.",
+    )
+    trust_proxy: int = _setting(
+        0,
+        _plain_int,
+        "Number of reverse proxies in front whose X-Forwarded-For, -Proto and -Host are believed.",
+    )
+    cors_origins: tuple[str, ...] = _setting(
+        ("*",),
+        _list,
+        "Origins whose pages may upload, separated by commas; `*` is every origin, empty is none.",
+    )
+
+    database_url: str | None = _setting(
+        None,
+        _optional,
+        "SQLAlchemy URL of the catalog; SQLite in the data directory by default.",
+        secret=True,
+    )
+    redis_url: str | None = _setting(
+        None,
+        _optional,
+        "Redis that wakes sleeping workers at once; without it they poll.",
+        secret=True,
+    )
+    worker_concurrency: int = _setting(
+        lambda: os.cpu_count() or 1, _positive_int, "Jobs that one worker process runs at once."
+    )
+    job_attempts: int = _setting(
+        4, _positive_int, "Tries of a job, crashes included, before it is parked as failed."
+    )
+    job_lease_seconds: float = _setting(
+        60.0, _seconds, "After this silence of its worker a job is given to another, in seconds."
+    )
+    media_timeout_seconds: float = _setting(
+        60.0, _seconds, "Longest run of one probe or thumbnail child process, in seconds."
+    )
+    url_lifetime_seconds: float = _setting(
+        3600.0, _seconds, "Validity of the signed `url` and `thumbnail_url`, in seconds."
+    )
+
+    video_min_seconds: float = _setting(1.0, _seconds, "Shortest video, in seconds.")
+    video_max_seconds: float = _setting(180.0, _seconds, "Longest video, in seconds.")
+    video_max_side: int = _setting(4096, _positive_int, "Longest side of a video, in pixels.")
+    video_max_size: int = _setting(500 * MIB, _size, "Largest video, in bytes.")
+    image_min_side: int = _setting(100, _positive_int, "Shortest side of an image, in pixels.")
+    image_max_side: int = _setting(
+        4096, _positive_int, "Longest side of an image, in pixels; 24 megapixel phones need 5712."
+    )
+    image_max_size: int = _setting(20 * MIB, _size, "Largest image, in bytes.")
+    thumbnail_side: int = _setting(640, _positive_int, "Longest side of a thumbnail, in pixels.")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], **overrides: Any) -> "Settings":
+        """Read `TUSD_*` from a mapping; keyword arguments, where not None, take precedence.
+
+        Raises BadSetting with one sentence that names the variable, its value and what would be
+        right. An unknown `TUSD_` variable is refused too: it is most likely a misspelt one.
+        """
+        known = {PREFIX + f.name.upper(): f for f in dataclasses.fields(cls)}
+        values: dict[str, Any] = {}
+        for name, text in environ.items():
+            if not name.startswith(PREFIX):
+                continue
+            if name not in known:
+                raise BadSetting(f"{name} is not a setting; docs/configuration.md lists them all.")
+            values[known[name].name] = _read(name, text, known[name].metadata["read"])
+        values.update({name: value for name, value in overrides.items() if value is not None})
+        settings = cls(**values)
+        settings._check()
+        return settings
+
+    def _check(self) -> None:
+        if self.jwt_secret is not None and len(self.jwt_secret.encode()) < 32:
+            raise BadSetting(
+                "TUSD_JWT_SECRET is too short; HS256 needs at least 32 bytes, "
+                "such as the output of `openssl rand -hex 32`."
+            )
+        if self.jwt_secret is not None and self.jwt_public_key is not None:
+            raise BadSetting("Set TUSD_JWT_SECRET or TUSD_JWT_PUBLIC_KEY, not both.")
+
+    @property
+    def limits(self) -> Limits:
+        """The rules of the media pipeline."""
+        return Limits(
+            **{f.name: getattr(self, f.name) for f in dataclasses.fields(Limits)},
+        )
+
+    @property
+    def state_dir(self) -> Path:
+        """Where the program keeps its own files: database, secrets, locks, work directories."""
+        return self.data_dir / ".tusd-server"
+
+    @property
+    def catalog_url(self) -> str:
+        """The SQLAlchemy URL in force."""
+        return self.database_url or f"sqlite:///{(self.state_dir / 'catalog.db').absolute()}"
+
+    def environ(self) -> dict[str, str]:
+        """The `TUSD_*` variables which make the same settings in a child process."""
+        return {
+            PREFIX + f.name.upper(): _write(getattr(self, f.name))
+            for f in dataclasses.fields(self)
+            if getattr(self, f.name) is not None
+        }
+
+
+def _read(name: str, text: str, read: Callable[[str], Any]) -> Any:
+    try:
+        return read(text)
+    except ValueError as error:
+        raise BadSetting(f"{name} is {text!r}; it must be {error}.") from None
+
+
+def _write(value: Any) -> str:
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return str(value)

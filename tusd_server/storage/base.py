@@ -1,0 +1,104 @@
+"""What a store promises to the rest of the program.
+
+Division of duty: `web` and `protocol` have checked the request, `uploads` has checked owner,
+offset and length and holds the upload's lock whenever it calls a method that writes. A store
+keeps bytes and facts, and knows nothing of requests, users or networks.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from tusd_server.info import Refusal, UploadInfo
+
+
+class Writer(Protocol):
+    """Appends to one upload; made by `DataStore.writer`, used under the upload's lock."""
+
+    @property
+    def offset(self) -> int:
+        """Bytes that the upload holds now."""
+
+    def write(self, data: memoryview) -> None:
+        """Append all of `data`, or raise StorageFull with what fitted kept and counted.
+
+        After a crash of the process every byte whose `write` returned is still there; after a
+        loss of power those before the last `sync`.
+        """
+
+    def head(self, size: int) -> bytes:
+        """The upload's first bytes, at most `size` of them."""
+
+    def cut(self, offset: int) -> None:
+        """Forget the bytes from `offset` on."""
+
+    def sync(self) -> None:
+        """Return when all bytes written so far survive a loss of power."""
+
+
+class DataStore(Protocol):
+    """The least a store must do: keep uploads that are created, appended to and looked at."""
+
+    def create(self, info: UploadInfo) -> None:
+        """Keep a new, empty upload; `info.id` is fresh.
+
+        After a crash in between there is either the whole upload or none that can be looked at.
+        """
+
+    def look(self, upload_id: str) -> UploadInfo:
+        """The upload's facts, its offset counted from the bytes themselves.
+
+        Raises UploadNotFound, and UploadGone when its bytes were deleted after the hand-over.
+        Takes no lock; during a write the offset is a moment's truth.
+        """
+
+    def writer(self, info: UploadInfo) -> AbstractContextManager[Writer]:
+        """Open the upload for appending at `info.offset`; the caller holds its lock."""
+
+    def finish(self, info: UploadInfo) -> None:
+        """Return when the complete upload, bytes and facts, survives a loss of power.
+
+        Does nothing where the operator chose no durability. Idempotent.
+        """
+
+    def refuse(self, info: UploadInfo, refusal: Refusal) -> None:
+        """Drop the bytes for good and remember why; `look` then shows the refusal. Idempotent."""
+
+    def all(self) -> Iterator[UploadInfo]:
+        """Every upload in no particular order; what cannot be read is left out."""
+
+
+@runtime_checkable
+class Terminates(Protocol):
+    """A store that can forget an upload: the termination extension."""
+
+    def remove(self, info: UploadInfo) -> None:
+        """Forget the upload, bytes and facts; one that is gone already is no error."""
+
+
+@runtime_checkable
+class Local(Protocol):
+    """A store whose bytes are files here, so that they can be served and moved by path."""
+
+    def path(self, info: UploadInfo) -> Path:
+        """Where the bytes lie now."""
+
+    def info_path(self, info: UploadInfo) -> Path:
+        """Where the facts lie."""
+
+    def hand_over(self, info: UploadInfo, destination: Path) -> None:
+        """Move the finished bytes to their final place on the same filesystem.
+
+        From then on `look` shows the upload complete, and gone once that file is deleted.
+        A crash at any point leaves the file in one of the two places, and a second call
+        completes the move. Idempotent.
+        """
+
+
+def extensions(store: DataStore) -> tuple[str, ...]:
+    """The tus extensions that this store makes possible, as named in Tus-Extension."""
+    names = ["creation", "creation-with-upload"]
+    if isinstance(store, Terminates):
+        names.append("termination")
+    return tuple(names)

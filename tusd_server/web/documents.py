@@ -1,0 +1,67 @@
+"""Records as JSON; the field names are a contract with other people's programs."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from processing.examined import Thumbnail
+from processing.medium import Medium
+from tusd_server.web.links import Links
+
+# States in which the file lies on the shelf and may be fetched.
+STORED = frozenset({"ready", "registered", "published"})
+
+
+def medium_document(medium: Medium, links: Links, root: str) -> dict[str, Any]:
+    """A medium: sizes in bytes, durations in seconds, times in RFC 3339, absent facts as null."""
+    stored = medium.status in STORED
+    base = f"/api/v1/media/{medium.id}"
+    thumbnail = medium.thumbnail
+    with_thumbnail = stored and thumbnail is not None and thumbnail.status == "ready"
+    return {
+        "id": medium.id,
+        "upload_id": medium.upload_id,
+        "post_id": medium.post_id,
+        "media_type": medium.media_type,
+        "file_name": medium.file_name,
+        "content_type": medium.content_type,
+        "size": medium.size,
+        "sha256": medium.sha256,
+        "status": medium.status,
+        "reasons": [
+            {"code": reason.code, "message": reason.message} for reason in medium.reasons
+        ],
+        "width": medium.width,
+        "height": medium.height,
+        "duration": medium.duration,
+        "codec": medium.codec,
+        "bitrate": medium.bitrate,
+        "fps": medium.fps,
+        "rotation": medium.rotation,
+        "thumbhash": medium.thumbhash,
+        "url": links.sign(root, f"{base}/file") if stored else None,
+        "thumbnail_url": links.sign(root, f"{base}/thumbnail") if with_thumbnail else None,
+        "thumbnail": thumbnail_document(thumbnail),
+        "created_at": rfc3339(medium.created_at),
+        "registered_at": rfc3339(medium.registered_at),
+        "published_at": rfc3339(medium.published_at),
+        "deleted_at": rfc3339(medium.deleted_at),
+    }
+
+
+def thumbnail_document(thumbnail: Thumbnail | None) -> dict[str, Any]:
+    """Whether there is a thumbnail; `pending` until the file has been examined."""
+    if thumbnail is None:
+        return {"status": "pending", "reason": None, "width": None, "height": None}
+    return {
+        "status": thumbnail.status,
+        "reason": thumbnail.reason,
+        "width": thumbnail.width,
+        "height": thumbnail.height,
+    }
+
+
+def rfc3339(moment: datetime | None) -> str | None:
+    """A time as `2026-11-22T09:30:00.123Z`."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,115 @@
+"""/api/v1/media: what became of an upload, and its files."""
+
+from typing import Any, get_args
+
+from flask import Blueprint, Response, request
+
+from processing.catalog import Catalog
+from processing.medium import Medium, Status
+from processing.shelf import Shelf
+from tusd_server.auth import Auth, User
+from tusd_server.errors import BadHeader, UploadGone, UploadNotFound
+from tusd_server.web.documents import STORED, medium_document
+from tusd_server.web.downloads import send_media
+from tusd_server.web.links import Links
+
+MOST_ITEMS = 200
+
+
+class MediaApi:
+    """The views on media; staff sees everybody's, others their own."""
+
+    def __init__(self, catalog: Catalog, shelf: Shelf, auth: Auth, links: Links) -> None:
+        """Wire the rooms together."""
+        self._catalog = catalog
+        self._shelf = shelf
+        self._auth = auth
+        self._links = links
+
+    def one(self, media_id: str) -> dict[str, Any]:
+        """GET /api/v1/media/<id>."""
+        return self.document(self._mine(media_id, self._auth.user()))
+
+    def many(self) -> dict[str, Any]:
+        """GET /api/v1/media?post_id=&status=&limit=&cursor=: newest first."""
+        user = self._auth.user()
+        try:
+            found, following = self._catalog.find(
+                owner=None if user.staff else user.id,
+                post_id=request.args.get("post_id"),
+                status=_status(request.args.get("status")),
+                after=request.args.get("cursor"),
+                limit=_limit(request.args.get("limit", "50")),
+            )
+        except ValueError as error:
+            raise BadHeader(str(error)) from None
+        return {"items": [self.document(medium) for medium in found], "next": following}
+
+    def file(self, media_id: str) -> Response:
+        """GET /api/v1/media/<id>/file: the original, by link or by token."""
+        medium = self._linked(media_id)
+        if medium.path is None or medium.content_type is None:
+            raise UploadNotFound("The medium has no file.")
+        name = medium.file_name or medium.id
+        return send_media(self._shelf.full(medium.path), medium.content_type, name)
+
+    def thumbnail(self, media_id: str) -> Response:
+        """GET /api/v1/media/<id>/thumbnail: a JPEG, by link or by token."""
+        medium = self._linked(media_id)
+        thumbnail = medium.thumbnail
+        if medium.thumbnail_path is None or thumbnail is None or thumbnail.status != "ready":
+            raise UploadNotFound("The medium has no thumbnail.")
+        path = self._shelf.full(medium.thumbnail_path)
+        return send_media(path, "image/jpeg", path.name)
+
+    def document(self, medium: Medium) -> dict[str, Any]:
+        """The medium's JSON, its links made for the host that asks."""
+        return medium_document(medium, self._links, request.url_root)
+
+    def _mine(self, media_id: str, user: User) -> Medium:
+        medium = self._catalog.get(media_id)
+        if medium is None or not (user.staff or medium.owner == user.id):
+            raise UploadNotFound("There is no such medium.")
+        return medium
+
+    def _linked(self, media_id: str) -> Medium:
+        """The medium, for whoever brings a signed link or a token of its owner."""
+        if "signature" in request.args:
+            self._links.check(
+                request.path, request.args.get("expires", ""), request.args["signature"]
+            )
+            medium = self._catalog.get(media_id)
+            if medium is None:
+                raise UploadNotFound("There is no such medium.")
+        else:
+            medium = self._mine(media_id, self._auth.user())
+        if medium.status == "deleted":
+            raise UploadGone("The medium's files have been deleted.")
+        if medium.status not in STORED:
+            raise UploadNotFound(f"The medium has no file to show; its status is {medium.status}.")
+        return medium
+
+
+def media_blueprint(api: MediaApi) -> Blueprint:
+    """The URLs of media."""
+    blueprint = Blueprint("media", __name__, url_prefix="/api/v1/media")
+    blueprint.add_url_rule("", view_func=api.many, endpoint="many")
+    blueprint.add_url_rule("/<media_id>", view_func=api.one, endpoint="one")
+    blueprint.add_url_rule("/<media_id>/file", view_func=api.file, endpoint="file")
+    blueprint.add_url_rule("/<media_id>/thumbnail", view_func=api.thumbnail, endpoint="thumbnail")
+    return blueprint
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= MOST_ITEMS:
+        raise BadHeader(f"limit must be a whole number from 1 to {MOST_ITEMS}.")
+    return int(text)
+
+
+def _status(text: str | None) -> Status | None:
+    for status in get_args(Status):
+        if text == status:
+            return status  # type: ignore[no-any-return]
+    if text is None:
+        return None
+    raise BadHeader("status must be one of " + ", ".join(get_args(Status)) + ".")

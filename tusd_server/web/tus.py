@@ -1,0 +1,158 @@
+"""tus 1.0 at /files/, to be read beside the specification.
+
+https://tus.io/protocols/resumable-upload
+"""
+
+from collections.abc import Iterator, Mapping
+
+from flask import Blueprint, Response, request
+from flask.views import MethodView
+from werkzeug.datastructures import Headers as WerkzeugHeaders
+
+from hooks.events import RequestFacts
+from tusd_server.auth import Auth
+from tusd_server.protocol.headers import VERSION
+from tusd_server.protocol.replies import head_headers, offset_headers, options_headers
+from tusd_server.protocol.requests import (
+    AppendRequest,
+    CreateRequest,
+    check_version,
+    content_length,
+)
+from tusd_server.storage.base import extensions
+from tusd_server.uploads.body import Body, PortableBody
+from tusd_server.uploads.service import Uploads
+from tusd_server.web.downloads import send_upload
+
+
+class TusView(MethodView):
+    """What both URLs share."""
+
+    init_every_request = False
+
+    def __init__(self, uploads: Uploads, auth: Auth, max_size: int) -> None:
+        """`max_size` is Tus-Max-Size in bytes."""
+        self.uploads = uploads
+        self.auth = auth
+        self.max_size = max_size
+
+    def options(self, **_: str) -> Response:
+        """Tell what the server speaks; needs no version and no token."""
+        return _empty(204, options_headers(extensions(self.uploads.store), self.max_size))
+
+
+class UploadsView(TusView):
+    """/files/."""
+
+    def post(self) -> Response:
+        """Create an upload (creation), perhaps with bytes (creation-with-upload)."""
+        user = self.auth.user()
+        check_version(request.headers)
+        wanted = CreateRequest.from_headers(request.headers, self.max_size)
+        outcome = self.uploads.create(
+            user.id,
+            wanted.length,
+            wanted.metadata_header,
+            request_body() if wanted.has_body else None,
+            request_facts(),
+        )
+        headers = {"Location": f"{request.url_root}files/{outcome.info.id}", **outcome.headers}
+        if wanted.has_body:
+            headers |= offset_headers(outcome.info)
+        return _empty(201, headers)
+
+
+class UploadView(TusView):
+    """/files/<id>."""
+
+    def head(self, upload_id: str) -> Response:
+        """Tell where an upload stands."""
+        user = self.auth.user()
+        check_version(request.headers)
+        return _empty(200, head_headers(self.uploads.look(upload_id, user.id)))
+
+    def patch(self, upload_id: str) -> Response:
+        """Take in bytes."""
+        user = self.auth.user()
+        check_version(request.headers)
+        wanted = AppendRequest.from_headers(request.headers)
+        outcome = self.uploads.append(
+            upload_id, user.id, wanted.offset, request_body(), request_facts()
+        )
+        return _empty(204, {**offset_headers(outcome.info), **outcome.headers})
+
+    def delete(self, upload_id: str) -> Response:
+        """Forget an upload (termination)."""
+        user = self.auth.user()
+        check_version(request.headers)
+        self.uploads.terminate(upload_id, user.id, request_body(), request_facts())
+        return _empty(204, {})
+
+    def get(self, upload_id: str) -> Response:
+        """Send a finished upload to its owner; not part of tus, so no version is asked for."""
+        user = self.auth.user()
+        info, path = self.uploads.finished(upload_id, user.id)
+        return send_upload(info, path)
+
+
+def tus_blueprint(uploads: Uploads, auth: Auth, max_size: int) -> Blueprint:
+    """Both URLs of tus."""
+    blueprint = Blueprint("tus", __name__, url_prefix="/files")
+    rooms = {"uploads": uploads, "auth": auth, "max_size": max_size}
+    collection = UploadsView.as_view("uploads", **rooms)
+    blueprint.add_url_rule("/", view_func=collection)
+    # Clients are configured with and without the last slash, and a redirect loses a POST.
+    blueprint.add_url_rule("", view_func=collection, endpoint="uploads_bare")
+    blueprint.add_url_rule("/<upload_id>", view_func=UploadView.as_view("upload", **rooms))
+    blueprint.after_request(_speak_tus)
+    return blueprint
+
+
+def request_body() -> Body:
+    """This request's body: our server's own, or the portable one on any other."""
+    stream = request.environ["wsgi.input"]
+    if hasattr(stream, "chunks"):
+        body: Body = stream
+        return body
+    return PortableBody(stream, content_length(request.headers))
+
+
+def request_facts() -> RequestFacts:
+    """What hooks are told of this request."""
+    return RequestFacts(
+        method=request.method,
+        uri=request.environ.get("RAW_URI", request.full_path),
+        remote_addr=request.remote_addr or "",
+        headers=HeaderLists(request.headers),
+    )
+
+
+class HeaderLists(Mapping[str, tuple[str, ...]]):
+    """Request headers as name -> values, worked out only for a hook that looks."""
+
+    def __init__(self, headers: WerkzeugHeaders) -> None:
+        """Keep the headers of the request under way."""
+        self._headers = headers
+
+    def __getitem__(self, name: str) -> tuple[str, ...]:
+        values = self._headers.getlist(name)
+        if not values:
+            raise KeyError(name)
+        return tuple(values)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._headers.keys())
+
+    def __len__(self) -> int:
+        return len(self._headers)
+
+
+def _empty(status: int, headers: dict[str, str]) -> Response:
+    response = Response(status=status, headers=headers)
+    del response.headers["Content-Type"]
+    return response
+
+
+def _speak_tus(response: Response) -> Response:
+    response.headers["Tus-Resumable"] = VERSION
+    return response

@@ -1,0 +1,49 @@
+"""make_worker: the table of contents of a worker process."""
+
+from hooks.posts import EmbeddedPosts
+from processing.catalog import Catalog
+from processing.pipeline import Pipeline
+from processing.reconciler import Reconciler
+from processing.shelf import Shelf
+from processing.tasks import Tasks
+from processing.tools import Tools
+from processing.wake import waker_for
+from processing.worker import Pace, Worker
+from tusd_server.app import make_store
+from tusd_server.settings import Settings
+from tusd_server.uploads.files import FinishedUploads
+
+
+def make_worker(settings: Settings) -> Worker:
+    """Make the worker of these settings; the database is brought up to date first."""
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    catalog = Catalog(settings.catalog_url)
+    catalog.migrate()
+    shelf = Shelf(settings.data_dir)
+    work_dir = settings.state_dir / "work"
+    files = FinishedUploads(make_store(settings), catalog)
+    pipeline = Pipeline(settings.limits, Tools.found(), settings.media_timeout_seconds)
+    tasks = Tasks(
+        catalog=catalog,
+        examine=pipeline.examine,
+        files=files,
+        shelf=shelf,
+        posts=EmbeddedPosts(catalog, shelf),
+        work_dir=work_dir,
+    )
+    reconciler = Reconciler(
+        catalog=catalog, shelf=shelf, finished_uploads=lambda: files, work_dir=work_dir
+    )
+    pace = Pace(
+        concurrency=settings.worker_concurrency,
+        lease_seconds=settings.job_lease_seconds,
+        job_attempts=settings.job_attempts,
+        shutdown_seconds=settings.shutdown_seconds,
+    )
+    return Worker(
+        catalog=catalog,
+        tasks=tasks,
+        reconciler=reconciler,
+        waker=waker_for(settings.redis_url),
+        pace=pace,
+    )
