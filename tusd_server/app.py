@@ -65,9 +65,7 @@ def create_app(
 
     app.register_blueprint(tus_blueprint(uploads, auth, settings.max_size))
     app.register_blueprint(media_blueprint(media))
-    app.register_blueprint(
-        posts_blueprint(PostsApi(EmbeddedPosts(catalog, shelf), media, auth))
-    )
+    app.register_blueprint(posts_blueprint(PostsApi(EmbeddedPosts(catalog, shelf), media, auth)))
     app.register_blueprint(
         operations_blueprint(
             {
@@ -77,7 +75,7 @@ def create_app(
         )
     )
     register_responses(app, settings.cors_origins)
-    app.wsgi_app = with_method_override(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = with_method_override(app.wsgi_app)  # type: ignore[assignment, method-assign]
     if settings.trust_proxy:
         hops = settings.trust_proxy
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]

@@ -69,11 +69,12 @@ class Auth:
 def make_token(app: Flask, user: User, hours: float) -> str:
     """A token for this user, signed with the installation's HS256 secret."""
     with app.app_context():
-        return create_access_token(
+        token: str = create_access_token(
             user.id,
             additional_claims={"staff": True} if user.staff else {},
             expires_delta=timedelta(hours=hours),
         )
+        return token
 
 
 def _public_key(setting: str) -> str:

@@ -1,26 +1,26 @@
 """Everything that can go wrong, named for what happened; no HTTP numbers here.
 
-    TusdError
-    ├── BadSetting                   a `TUSD_*` variable that cannot be used
-    └── UploadError                  what a client of the upload protocol is told
-        ├── UnsupportedVersion       Tus-Resumable is missing or not 1.0.0
-        ├── BadHeader                a header that is missing or cannot be read
-        ├── WrongContentType         PATCH needs application/offset+octet-stream
-        ├── OffsetMismatch           Upload-Offset is not where the upload stands
-        ├── UploadTooLarge           more bytes than Tus-Max-Size or Upload-Length allow
-        ├── UploadNotFound           no such upload, or not yours
-        ├── UploadGone               it was here, its bytes are deleted
-        ├── UploadNotFinished        bytes are still missing
-        ├── UploadRefused            a check of the content failed for good
-        ├── UploadForbidden          a hook does not allow it
-        ├── UploadLocked             another request writes and did not let go in time
-        ├── UploadInterrupted        a newer request took this upload over
-        ├── ServerStopping           the server stops; the bytes are kept
-        ├── ReadTimedOut             the client sent nothing for too long
-        ├── BodyCut                  the connection ended before the body did
-        ├── BodyBroken               the body does not follow HTTP's framing
-        ├── AccessDenied             no token, or one that does not hold
-        └── StorageFull              the disk has no room
+TusdError
+├── BadSetting                   a `TUSD_*` variable that cannot be used
+└── UploadError                  what a client of the upload protocol is told
+    ├── UnsupportedVersion       Tus-Resumable is missing or not 1.0.0
+    ├── BadHeader                a header that is missing or cannot be read
+    ├── WrongContentType         PATCH needs application/offset+octet-stream
+    ├── OffsetMismatch           Upload-Offset is not where the upload stands
+    ├── UploadTooLarge           more bytes than Tus-Max-Size or Upload-Length allow
+    ├── UploadNotFound           no such upload, or not yours
+    ├── UploadGone               it was here, its bytes are deleted
+    ├── UploadNotFinished        bytes are still missing
+    ├── UploadRefused            a check of the content failed for good
+    ├── UploadForbidden          a hook does not allow it
+    ├── UploadLocked             another request writes and did not let go in time
+    ├── UploadInterrupted        a newer request took this upload over
+    ├── ServerStopping           the server stops; the bytes are kept
+    ├── ReadTimedOut             the client sent nothing for too long
+    ├── BodyCut                  the connection ended before the body did
+    ├── BodyBroken               the body does not follow HTTP's framing
+    ├── AccessDenied             no token, or one that does not hold
+    └── StorageFull              the disk has no room
 """
 
 

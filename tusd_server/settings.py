@@ -126,7 +126,7 @@ class Settings:
     auth: Auth = _setting(
         "jwt",
         _one_of("jwt", "off"),
-        "`jwt` asks every request for a token; `off` is for trusted networks, everybody is `anonymous`.",
+        "`jwt` asks every request for a token; `off` is for trusted networks: all are `anonymous`.",
     )
     jwt_secret: str | None = _setting(
         None,

@@ -99,4 +99,3 @@ class AppendRequest:
                 "Upload-Length is known since the creation; a PATCH must not send it again."
             )
         return cls(required_number(headers, "Upload-Offset"))
-

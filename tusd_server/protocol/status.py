@@ -72,9 +72,7 @@ STATUS: dict[type[UploadError], Row] = {
         "Not in the text; final, as in tusd, or two tabs would take an upload from each other "
         "for ever.",
     ),
-    errors.ServerStopping: Row(
-        503, "RFC 9110: 503 Service Unavailable for a while.", retry=True
-    ),
+    errors.ServerStopping: Row(503, "RFC 9110: 503 Service Unavailable for a while.", retry=True),
     errors.ReadTimedOut: Row(
         503,
         "RFC 9110 would have 408, which tus-js-client does not try again; the bytes are kept.",

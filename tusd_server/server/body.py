@@ -139,19 +139,18 @@ class RequestBody:
         if not self.unread:
             return True
         give_up = time.monotonic() + DRAIN_SECONDS
-        if self.drainable:
-            self._drain(give_up)
-            if not self.unread:
-                return True
+        if self.drainable and self._drain(give_up):
+            return True
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
             self._linger(give_up)
         return False
 
-    def _drain(self, give_up: float) -> None:
+    def _drain(self, give_up: float) -> bool:
         while self.ending is None and (left := give_up - time.monotonic()) > 0:
             self._socket.settimeout(left)
             self._receive(_BUFFER)
+        return not self.unread
 
     def _linger(self, give_up: float) -> None:
         dropped = 0

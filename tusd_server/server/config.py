@@ -1,4 +1,4 @@
-"""gunicorn's configuration, made of our settings: `gunicorn -c python:tusd_server.server.config`."""
+"""gunicorn's configuration, made of our settings: `-c python:tusd_server.server.config`."""
 
 import os
 import sys

@@ -52,9 +52,9 @@ class RequestHeaders:
 
     def tokens(self, name: str) -> set[str]:
         """The lower-case members of a field that is a list."""
-        return {
-            token.strip().lower() for value in self.all(name) for token in value.split(",")
-        } - {""}
+        return {token.strip().lower() for value in self.all(name) for token in value.split(",")} - {
+            ""
+        }
 
     def _chunked(self, version: str) -> bool:
         codings = self.all("transfer-encoding")

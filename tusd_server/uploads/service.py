@@ -192,9 +192,7 @@ class Uploads:
         _check_ending(body.ending, now)
         return Outcome(now)
 
-    def _write(
-        self, info: UploadInfo, body: Body, writer: Writer, request: RequestFacts
-    ) -> None:
+    def _write(self, info: UploadInfo, body: Body, writer: Writer, request: RequestFacts) -> None:
         # The content is judged once, when its first bytes are in: a wrong file is refused after
         # 4 KiB, not after 500 MB.
         threshold = min(HEAD_BYTES, info.length)

@@ -27,9 +27,7 @@ def medium_document(medium: Medium, links: Links, root: str) -> dict[str, Any]:
         "size": medium.size,
         "sha256": medium.sha256,
         "status": medium.status,
-        "reasons": [
-            {"code": reason.code, "message": reason.message} for reason in medium.reasons
-        ],
+        "reasons": [{"code": reason.code, "message": reason.message} for reason in medium.reasons],
         "width": medium.width,
         "height": medium.height,
         "duration": medium.duration,

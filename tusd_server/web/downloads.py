@@ -12,7 +12,7 @@ from tusd_server.info import UploadInfo
 
 BLOCK_BYTES = 256 * 1024
 
-_UNSAFE = re.compile(r'[^ !#$&+\-.0-9A-Z^_`a-z{}~()]')
+_UNSAFE = re.compile(r"[^ !#$&+\-.0-9A-Z^_`a-z{}~()]")
 
 
 def send_upload(info: UploadInfo, path: Path) -> Response:

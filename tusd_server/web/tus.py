@@ -10,6 +10,8 @@ from flask.views import MethodView
 from werkzeug.datastructures import Headers as WerkzeugHeaders
 
 from hooks.events import RequestFacts
+from hooks.post_finish import MEDIA_ID_HEADER
+from processing.medium import media_id_for
 from tusd_server.auth import Auth
 from tusd_server.protocol.headers import VERSION
 from tusd_server.protocol.replies import head_headers, offset_headers, options_headers
@@ -69,7 +71,12 @@ class UploadView(TusView):
         """Tell where an upload stands."""
         user = self.auth.user()
         check_version(request.headers)
-        return _empty(200, head_headers(self.uploads.look(upload_id, user.id)))
+        info = self.uploads.look(upload_id, user.id)
+        headers = head_headers(info)
+        if info.finished:
+            # For a client that missed the last answer, or resumes what is complete already.
+            headers[MEDIA_ID_HEADER] = media_id_for(info.id)
+        return _empty(200, headers)
 
     def patch(self, upload_id: str) -> Response:
         """Take in bytes."""
