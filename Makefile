@@ -1,0 +1,51 @@
+# `make run` and `make test` are all a newcomer needs; CONTRIBUTING.md tells the rest.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test check format docs bench clean
+
+run: $(VENV)/.runs
+	@exec $(BIN)/tusd-server serve $(ARGS)
+
+test: $(VENV)/.tests
+	@./tests/install-packages
+	@$(BIN)/python docs/generate.py --check
+	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/lint-imports >/dev/null
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/mypy bench
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+format: $(VENV)/.tests
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.tests
+	$(BIN)/python docs/generate.py
+
+bench: $(VENV)/.tests
+	$(BIN)/python -m bench $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tusd-server needs Python 3.11 or newer; name one with `make PYTHON=python3.11`.")'
+	@$(PYTHON) -m venv $(VENV) || { echo "The virtual environment could not be made; install python3-venv."; exit 1; }
+
+$(VENV)/.runs: $(VENV)/bin/python setup.cfg pyproject.toml
+	@echo "Installing into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.tests: $(VENV)/bin/python setup.cfg pyproject.toml
+	@echo "Installing into $(VENV), with what the tests need ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,postgres]'
+	@touch $@ $(VENV)/.runs
