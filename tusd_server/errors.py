@@ -70,6 +70,18 @@ class UploadGone(UploadError):
     """The upload existed, its bytes have been deleted."""
 
 
+class UnknownChecksum(UploadError):
+    """The checksum's algorithm is not one that this server offers."""
+
+
+class ChecksumMismatch(UploadError):
+    """The bytes do not have the checksum that the client sent; they are discarded."""
+
+
+class FinalUpload(UploadError):
+    """An upload that is made of others takes no bytes of its own."""
+
+
 class UploadNotFinished(UploadError):
     """The operation needs all bytes, some are missing."""
 

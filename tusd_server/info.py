@@ -39,19 +39,30 @@ class Refusal:
 class UploadInfo:
     """The facts of one upload at one moment.
 
+    `length` is None while the client has not told it (creation-defer-length).
     `offset` is the number of bytes that the store holds, never a number kept elsewhere.
+    `owner` is None for an upload of tusd's, which belongs to whoever knows its URL.
     `metadata_header` is the client's Upload-Metadata, letter by letter.
+    `partial` is a part of a concatenation; `parts` are the ids of which this upload is made;
+    `concat` is the client's Upload-Concat.
+    `sha256` is what the client says the whole file's digest is, in hexadecimal.
     `path` is set once the finished bytes have been handed over to their final place.
+    `touched_at` is when bytes last came.
     """
 
     id: str
-    length: int
+    length: int | None
     offset: int = 0
-    owner: str = "anonymous"
+    owner: str | None = "anonymous"
     metadata_header: str = ""
     created_at: datetime | None = None
+    concat: str | None = None
+    partial: bool = False
+    parts: tuple[str, ...] = ()
+    sha256: str | None = None
     path: str | None = None
     refusal: Refusal | None = None
+    touched_at: datetime | None = None
 
     @property
     def metadata(self) -> Metadata:
@@ -62,6 +73,11 @@ class UploadInfo:
     def finished(self) -> bool:
         """True when every byte has arrived."""
         return self.offset == self.length
+
+    @property
+    def final(self) -> bool:
+        """True for an upload that is made of others."""
+        return bool(self.parts)
 
     def at(self, offset: int) -> "UploadInfo":
         """The same upload with this many bytes."""
@@ -74,13 +90,13 @@ class UploadInfo:
         """
         document: dict[str, Any] = {
             "ID": self.id,
-            "Size": self.length,
-            "SizeIsDeferred": False,
+            "Size": self.length or 0,
+            "SizeIsDeferred": self.length is None,
             "Offset": 0,
             "MetaData": self.metadata.to_text(),
-            "IsPartial": False,
-            "IsFinal": False,
-            "PartialUploads": None,
+            "IsPartial": self.partial,
+            "IsFinal": self.final,
+            "PartialUploads": list(self.parts) or None,
             "Storage": {
                 "InfoPath": default_path + ".info",
                 "Path": self.path or default_path,
@@ -90,6 +106,10 @@ class UploadInfo:
             "UploadMetadata": self.metadata_header,
             "CreatedAt": self.created_at.isoformat() if self.created_at else None,
         }
+        if self.concat is not None:
+            document["UploadConcat"] = self.concat
+        if self.sha256 is not None:
+            document["Sha256"] = self.sha256
         if self.path is not None:
             document["HandedOver"] = True
         if self.refusal is not None:
@@ -105,10 +125,14 @@ class UploadInfo:
             created_at = document.get("CreatedAt")
             return cls(
                 id=document["ID"],
-                length=int(document["Size"]),
-                owner=document.get("Owner", "anonymous"),
+                length=None if document.get("SizeIsDeferred") else int(document["Size"]),
+                owner=document.get("Owner"),
                 metadata_header=_metadata_header(document),
                 created_at=datetime.fromisoformat(created_at) if created_at else None,
+                concat=document.get("UploadConcat"),
+                partial=bool(document.get("IsPartial")),
+                parts=tuple(document.get("PartialUploads") or ()),
+                sha256=document.get("Sha256"),
                 path=document["Storage"]["Path"] if document.get("HandedOver") else None,
                 refusal=Refusal(refused["Code"], refused["Message"]) if refused else None,
             )

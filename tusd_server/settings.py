@@ -11,6 +11,8 @@ from processing.limits import Limits
 from tusd_server.errors import BadSetting
 
 PREFIX = "TUSD_"
+CLIENT_VARIABLES = frozenset({"TUSD_URL", "TUSD_TOKEN"})
+"""What `tusd-server upload` reads; a server started from the same shell is not disturbed."""
 MIB = 1024 * 1024
 
 Durability = Literal["finish", "chunk", "none"]
@@ -146,6 +148,11 @@ class Settings:
     network_timeout_seconds: float = _setting(
         60.0, _seconds, "Longest wait for the next byte from a client, in seconds."
     )
+    min_bytes_per_second: int = _setting(
+        16,
+        _plain_int,
+        "Slowest body, measured over one network timeout, in bytes per second; 0 is no limit.",
+    )
     lock_timeout_seconds: float = _setting(
         10.0,
         _seconds,
@@ -158,6 +165,17 @@ class Settings:
         "finish",
         _one_of("finish", "chunk", "none"),
         "When bytes are synced to disk: before the last answer, before every answer, or never.",
+    )
+    expire_unfinished_seconds: float = _setting(
+        86_400.0, _seconds, "An upload without new bytes for so long is deleted, in seconds."
+    )
+    expire_rejected_seconds: float = _setting(
+        86_400.0, _seconds, "How long the URL of a refused or expired upload says so, in seconds."
+    )
+    expire_finished_seconds: float = _setting(
+        2_592_000.0,
+        _seconds,
+        "How long the URL of a finished upload is remembered, in seconds; its medium is kept.",
     )
     trust_proxy: int = _setting(
         0,
@@ -219,7 +237,7 @@ class Settings:
         known = {PREFIX + f.name.upper(): f for f in dataclasses.fields(cls)}
         values: dict[str, Any] = {}
         for name, text in environ.items():
-            if not name.startswith(PREFIX):
+            if not name.startswith(PREFIX) or name in CLIENT_VARIABLES:
                 continue
             if name not in known:
                 raise BadSetting(f"{name} is not a setting; docs/configuration.md lists them all.")

@@ -53,6 +53,19 @@ STATUS: dict[type[UploadError], Row] = {
         "The upload was complete and its bytes were deleted, for instance after its post was "
         "published; the Server SHOULD return the 404 Not Found or 410 Gone status.",
     ),
+    errors.UnknownChecksum: Row(
+        400, "400 Bad Request if the checksum algorithm is not supported by the server."
+    ),
+    errors.ChecksumMismatch: Row(
+        460,
+        "460 Checksum Mismatch if the checksums mismatch. The uploaded chunk MUST be discarded, "
+        "and the upload and its offset MUST NOT be updated.",
+    ),
+    errors.FinalUpload: Row(
+        403,
+        "The Server MUST respond with the 403 Forbidden status to PATCH requests against a final "
+        "upload URL and MUST NOT modify the final or its partial uploads.",
+    ),
     errors.UploadNotFinished: Row(
         409, "A download needs all bytes; RFC 9110: 409 where the client can resolve it."
     ),

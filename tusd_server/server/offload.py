@@ -2,7 +2,7 @@
 
 import sys
 
-from tusd_server.storage.filesystem import Offload, directly
+from tusd_server.storage.files import Offload, directly
 
 
 def offload_here() -> Offload:

@@ -5,11 +5,13 @@ offset and length and holds the upload's lock whenever it calls a method that wr
 keeps bytes and facts, and knows nothing of requests, users or networks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from tusd_server.hashing import Hash
 from tusd_server.info import Refusal, UploadInfo
 
 
@@ -27,31 +29,48 @@ class Writer(Protocol):
         loss of power those before the last `sync`.
         """
 
-    def head(self, size: int) -> bytes:
-        """The upload's first bytes, at most `size` of them."""
+    def read(self, size: int, offset: int) -> bytes:
+        """At most `size` of the upload's bytes from `offset` on."""
+
+    def hash(self, hashed: Hash, offset: int) -> None:
+        """Feed the upload's bytes from `offset` on to a hash; may take long, blocks no other."""
+
+    def distrust(self) -> None:
+        """From here on bytes count only after `trust`; a crash before it takes them back."""
+
+    def trust(self) -> None:
+        """Count the bytes since `distrust`."""
 
     def cut(self, offset: int) -> None:
-        """Forget the bytes from `offset` on."""
+        """Forget the bytes from `offset` on, and end `distrust`."""
 
     def sync(self) -> None:
-        """Return when all bytes written so far survive a loss of power."""
+        """Return when all bytes written so far survive a loss of power.
+
+        Only where the operator wants that before every answer; `DataStore.finish` does it
+        before the last one.
+        """
 
 
 class DataStore(Protocol):
     """The least a store must do: keep uploads that are created, appended to and looked at."""
 
     def create(self, info: UploadInfo) -> None:
-        """Keep a new, empty upload; `info.id` is fresh.
+        """Keep a new, empty upload; `info.id` is fresh. Reserves room for its length.
 
-        After a crash in between there is either the whole upload or none that can be looked at.
+        Raises StorageFull when there is no room. After a crash in between there is either the
+        whole upload or none that can be looked at.
         """
 
     def look(self, upload_id: str) -> UploadInfo:
         """The upload's facts, its offset counted from the bytes themselves.
 
-        Raises UploadNotFound, and UploadGone when its bytes were deleted after the hand-over.
-        Takes no lock; during a write the offset is a moment's truth.
+        Raises UploadNotFound, and UploadGone when its bytes expired, or were deleted after the
+        hand-over. Takes no lock; during a write the offset is a moment's truth.
         """
+
+    def update(self, info: UploadInfo) -> None:
+        """Keep changed facts (a length that was deferred, an owner); the old ones or the new."""
 
     def writer(self, info: UploadInfo) -> AbstractContextManager[Writer]:
         """Open the upload for appending at `info.offset`; the caller holds its lock."""
@@ -66,7 +85,7 @@ class DataStore(Protocol):
         """Drop the bytes for good and remember why; `look` then shows the refusal. Idempotent."""
 
     def all(self) -> Iterator[UploadInfo]:
-        """Every upload in no particular order; what cannot be read is left out."""
+        """Every upload that is not handed over, in no order; what is unreadable is left out."""
 
 
 @runtime_checkable
@@ -75,6 +94,44 @@ class Terminates(Protocol):
 
     def remove(self, info: UploadInfo) -> None:
         """Forget the upload, bytes and facts; one that is gone already is no error."""
+
+
+@runtime_checkable
+class Expires(Protocol):
+    """A store that can drop what nobody finishes: the expiration extension."""
+
+    def expire(self, info: UploadInfo) -> None:
+        """Drop the bytes and remember that they expired: `look` raises UploadGone. Idempotent."""
+
+    def forget(self, *, gone_since: datetime, finished_since: datetime) -> int:
+        """Forget uploads refused or expired before `gone_since`, or handed over before
+        `finished_since`; how many. Their URLs are 404 from then on.
+        """
+
+
+@runtime_checkable
+class Concatenates(Protocol):
+    """A store that can make one upload of others: concatenation and concatenation-unfinished."""
+
+    def concatenate(self, info: UploadInfo, parts: Sequence[UploadInfo]) -> None:
+        """Make the finished parts' bytes those of `info`, in order; all of them or none.
+
+        The parts are left as they are. Idempotent; raises StorageFull.
+        """
+
+    def await_part(self, part: UploadInfo, info: UploadInfo) -> None:
+        """Remember that `info` waits for this part."""
+
+    def awaiting(self, part: UploadInfo) -> Sequence[str]:
+        """The ids of the uploads that wait for this part."""
+
+
+@runtime_checkable
+class RemembersKeys(Protocol):
+    """A store that knows which creations it has seen: Idempotency-Key."""
+
+    def first_with_key(self, owner: str, key: str, upload_id: str) -> str:
+        """The id that this owner's key stands for: `upload_id` if the key is new."""
 
 
 @runtime_checkable
@@ -98,7 +155,12 @@ class Local(Protocol):
 
 def extensions(store: DataStore) -> tuple[str, ...]:
     """The tus extensions that this store makes possible, as named in Tus-Extension."""
-    names = ["creation", "creation-with-upload"]
+    names = ["creation", "creation-with-upload", "creation-defer-length"]
+    names += ["checksum", "checksum-trailer"]
     if isinstance(store, Terminates):
         names.append("termination")
+    if isinstance(store, Expires):
+        names.append("expiration")
+    if isinstance(store, Concatenates):
+        names += ["concatenation", "concatenation-unfinished"]
     return tuple(names)

@@ -3,70 +3,108 @@
 Two rules make it safe against crashes. The offset is the data file's size, so the two can never
 disagree. An info file is written under a temporary name and renamed, so it is old or new, never
 half. docs/storage.md walks through every crash.
+
+    <root>/<id>                      bytes
+    <root>/<id>.info                 facts
+    <state>/finished/<2>/<id>.info   facts of an upload whose bytes were handed over
+    <state>/unverified/<id>          the offset up to which bytes count, during a checksummed body
+    <state>/awaited/<id>/<final>     `final` waits for the part `id`
+    <state>/keys/<digest>            the upload that an Idempotency-Key stands for
 """
 
 import contextlib
-import errno
+import hashlib
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tusd_server.errors import StorageFull, UploadGone, UploadNotFound
 from tusd_server.info import Refusal, UploadInfo, check_id, is_id
 from tusd_server.settings import Durability
 from tusd_server.storage.base import Writer
+from tusd_server.storage.files import (
+    FULL,
+    Offload,
+    directly,
+    join_files,
+    reserve,
+    sync_path,
+    unlink,
+    write_file,
+)
+from tusd_server.storage.writer import FileWriter
 
-Offload = Callable[[Callable[[], None]], None]
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-def directly(work: Callable[[], None]) -> None:
-    """Run blocking work right here; an event loop's server brings its own way."""
-    work()
+_NOT_FOUND = "There is no such upload."
 
 
 class FilesystemStore:
-    """Uploads in one directory; implements DataStore, Terminates and Local."""
+    """Uploads in one directory; has every ability of `storage.base`."""
 
     def __init__(
-        self, root: Path, *, durability: Durability = "finish", offload: Offload = directly
+        self,
+        root: Path,
+        state: Path | None = None,
+        *,
+        durability: Durability = "finish",
+        offload: Offload = directly,
     ) -> None:
-        """`offload` runs calls that block on the disk, such as fdatasync, off the event loop."""
+        """`state` is for the store's own notes, by default a folder in `root`.
+
+        `offload` runs calls that block on the disk, such as fdatasync, off the event loop.
+        """
         self.root = root.absolute()
         self._base = str(self.root) + os.sep
+        self._state = (state or root / ".tusd-server").absolute()
+        self._unverified = str(self._state / "unverified") + os.sep
         self._durability = durability
         self._offload = offload
-        self.root.mkdir(parents=True, exist_ok=True)
+        for folder in (self.root, *(self._state / name for name in ("unverified", "awaited"))):
+            folder.mkdir(parents=True, exist_ok=True)
 
     def create(self, info: UploadInfo) -> None:
         """See DataStore. The data file comes first: without its info file it does not exist."""
         data = self._data(info.id)
         try:
-            os.close(os.open(data, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o664))
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            descriptor = os.open(data, flags, 0o664)
+            try:
+                if info.length and not info.final:
+                    reserve(descriptor, info.length)
+            finally:
+                os.close(descriptor)
             self._write_info(info, sync=self._durability == "chunk")
         except OSError as error:
-            with contextlib.suppress(OSError):
-                os.unlink(data)
-            if error.errno in _FULL:
-                raise StorageFull("The disk has no room for a new upload.") from error
+            unlink(data)
+            if error.errno in FULL:
+                raise StorageFull("The disk has no room for an upload of this length.") from error
             raise
 
     def look(self, upload_id: str) -> UploadInfo:
         """See DataStore."""
         data = self._data(check_id(upload_id))
-        try:
-            with open(data + ".info", "rb") as file:
-                info = UploadInfo.from_json(file.read())
-        except (FileNotFoundError, ValueError):
-            raise UploadNotFound("There is no such upload.") from None
+        info = _read_info(data + ".info")
+        if info is None:
+            return self._handed_over(upload_id)
         if info.refusal is not None:
             return info
         try:
-            return info.at(os.stat(data).st_size)
+            facts = os.stat(data)
         except FileNotFoundError:
-            return _handed_over(info)
+            if info.path is not None:
+                return self._complete(info)
+            raise UploadGone("The upload has expired; begin a new one.") from None
+        return replace(
+            info,
+            offset=min(facts.st_size, self._trusted(upload_id, facts.st_size)),
+            touched_at=datetime.fromtimestamp(facts.st_mtime, UTC),
+        )
+
+    def update(self, info: UploadInfo) -> None:
+        """See DataStore."""
+        self._write_info(info, sync=self._durability == "chunk")
 
     @contextlib.contextmanager
     def writer(self, info: UploadInfo) -> Iterator[Writer]:
@@ -74,9 +112,19 @@ class FilesystemStore:
         try:
             descriptor = os.open(self._data(info.id), os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
-            raise UploadNotFound("There is no such upload.") from None
+            raise UploadNotFound(_NOT_FOUND) from None
         try:
-            yield FileWriter(descriptor, info.offset, self._durability, self._offload)
+            writer = FileWriter(
+                descriptor,
+                info.offset,
+                note=self._unverified + info.id,
+                durability=self._durability,
+                offload=self._offload,
+            )
+            # A crash may have left bytes that no checksum has vouched for.
+            if os.path.exists(self._unverified + info.id):
+                writer.cut(info.offset)
+            yield writer
         finally:
             os.close(descriptor)
 
@@ -88,7 +136,7 @@ class FilesystemStore:
 
         def sync() -> None:
             for path in (data, data + ".info", self.root):
-                _sync_path(path)
+                sync_path(path)
 
         with contextlib.suppress(FileNotFoundError):  # handed over, hence durable, already
             self._offload(sync)
@@ -96,57 +144,180 @@ class FilesystemStore:
     def refuse(self, info: UploadInfo, refusal: Refusal) -> None:
         """See DataStore. The refusal is written first: no crash makes the upload resumable."""
         self._write_info(replace(info, refusal=refusal), sync=self._durability != "none")
-        _unlink(self._data(info.id))
-        if info.path is not None:
-            _unlink(info.path)
+        self._drop_bytes(info)
+        unlink(self._archived(info.id))
 
     def remove(self, info: UploadInfo) -> None:
         """See Terminates. The info file goes first: without it the upload does not exist."""
+        unlink(self._data(info.id) + ".info")
+        unlink(self._archived(info.id))
+        self._drop_bytes(info)
+
+    def expire(self, info: UploadInfo) -> None:
+        """See Expires. An info file without bytes is how `look` knows; its time starts now."""
+        self._drop_bytes(info)
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(self._data(info.id) + ".info")
+
+    def forget(self, *, gone_since: datetime, finished_since: datetime) -> int:
+        """See Expires."""
+        forgotten = 0
+        for info in self.all(even_gone=True):
+            info_path = self._data(info.id) + ".info"
+            gone = info.refusal is not None or not os.path.exists(self._data(info.id))
+            if gone and info.path is None:
+                forgotten += _unlink_older(info_path, gone_since)
+        for path in (self._state / "finished").glob("??/*.info"):
+            forgotten += _unlink_older(str(path), finished_since)
+        for path in (self._state / "keys").glob("*"):
+            _unlink_older(str(path), finished_since)
+        return forgotten
+
+    def concatenate(self, info: UploadInfo, parts: Sequence[UploadInfo]) -> None:
+        """See Concatenates. Joined under another name and renamed: all bytes or none."""
         data = self._data(info.id)
-        _unlink(data + ".info")
-        _unlink(data)
-        if info.path is not None:
-            _unlink(info.path)
+        joined = f"{self._base}.{info.id}.joined"
+        sources = [self._data(part.id) for part in parts]
+
+        def join() -> None:
+            join_files(sources, joined, sync=self._durability != "none")
+            os.rename(joined, data)
+
+        try:
+            self._offload(join)
+        except OSError as error:
+            unlink(joined)
+            if error.errno in FULL:
+                raise StorageFull("The disk has no room to join the parts.") from error
+            raise
+
+    def await_part(self, part: UploadInfo, info: UploadInfo) -> None:
+        """See Concatenates."""
+        folder = self._state / "awaited" / check_id(part.id)
+        folder.mkdir(exist_ok=True)
+        (folder / check_id(info.id)).touch()
+
+    def awaiting(self, part: UploadInfo) -> Sequence[str]:
+        """See Concatenates."""
+        try:
+            return sorted(filter(is_id, os.listdir(self._state / "awaited" / check_id(part.id))))
+        except FileNotFoundError:
+            return ()
+
+    def first_with_key(self, owner: str, key: str, upload_id: str) -> str:
+        """See RemembersKeys. Linked into place, so that of two equal requests one is first."""
+        digest = hashlib.sha256(f"{owner}\n{key}".encode()).hexdigest()
+        path = self._state / "keys" / digest
+        path.parent.mkdir(exist_ok=True)
+        fresh = path.with_name(f".{upload_id}")
+        fresh.write_text(upload_id, encoding="ascii")
+        try:
+            os.link(fresh, path)
+        except FileExistsError:
+            return path.read_text(encoding="ascii")
+        finally:
+            fresh.unlink()
+        return upload_id
 
     def path(self, info: UploadInfo) -> Path:
-        """See Local. Between the two steps of a hand-over the old place is still right."""
+        """See Local. Between the steps of a hand-over the old place is still right."""
         if info.path is not None and os.path.exists(info.path):
             return Path(info.path)
         return Path(self._data(info.id))
 
     def info_path(self, info: UploadInfo) -> Path:
         """See Local."""
-        return Path(self._data(info.id) + ".info")
+        archived = self._archived(info.id)
+        return Path(archived if os.path.exists(archived) else self._data(info.id) + ".info")
 
     def hand_over(self, info: UploadInfo, destination: Path) -> None:
-        """See Local. First the info names the new place, then the file moves there.
+        """See Local. The facts with the new place, then the bytes, then the old facts.
 
-        In between, `path` and `look` find the file in the old place.
+        Before the second step `look` finds bytes and facts in the old place, after it only
+        facts: the archived ones are the truth.
         """
         destination.parent.mkdir(parents=True, exist_ok=True)
         durable = self._durability != "none"
-        if info.path != str(destination):
-            self._write_info(replace(info, path=str(destination)), sync=durable)
+        archived = self._archived(info.id)
+        os.makedirs(os.path.dirname(archived), exist_ok=True)
+        data = self._data(info.id)
+        document = replace(info, path=str(destination)).to_json(data).encode()
+        write_file(archived, f"{archived}.new", document, sync=durable)
         with contextlib.suppress(FileNotFoundError):  # an earlier call has moved it
-            os.rename(self._data(info.id), destination)
+            os.rename(data, destination)
         if not destination.exists():
-            _unlink(self._data(info.id) + ".info")
+            unlink(archived)
+            unlink(data + ".info")
             raise UploadNotFound("The upload was deleted before its bytes could be moved.")
         if durable:
-            _sync_path(destination.parent)
+            sync_path(destination.parent)
+        unlink(data + ".info")
 
-    def all(self) -> Iterator[UploadInfo]:
-        """See DataStore."""
+    def all(self, *, even_gone: bool = False) -> Iterator[UploadInfo]:
+        """See DataStore; with `even_gone` also those whose bytes expired."""
         with os.scandir(self.root) as entries:
-            ids = [name.name[:-5] for name in entries if name.name.endswith(".info")]
-        for upload_id in ids:
-            if is_id(upload_id):
-                with contextlib.suppress(UploadNotFound, UploadGone):
-                    yield self.look(upload_id)
+            ids = [entry.name[:-5] for entry in entries if entry.name.endswith(".info")]
+        for upload_id in filter(is_id, ids):
+            try:
+                yield self.look(upload_id)
+            except UploadGone:
+                info = _read_info(self._data(upload_id) + ".info")
+                if even_gone and info is not None:
+                    yield info
+            except UploadNotFound:
+                continue
+
+    def orphans(self, older_than_seconds: float = 3600.0) -> Iterator[Path]:
+        """Files that belong to no upload and have not been touched for a while.
+
+        Data without facts (a crash in `create`), temporary names, and tusd's lock files.
+        """
+        oldest = time.time() - older_than_seconds
+        with os.scandir(self.root) as entries:
+            files = {e.name: e.stat().st_mtime for e in entries if e.is_file(follow_symlinks=False)}
+        for name, modified in files.items():
+            belongs = name.endswith(".info") and is_id(name[:-5])
+            belongs = belongs or (is_id(name) and f"{name}.info" in files)
+            if modified < oldest and not belongs:
+                yield self.root / name
 
     def _data(self, upload_id: str) -> str:
         """The one place where an id becomes a path; anything that is no plain id is refused."""
         return self._base + check_id(upload_id)
+
+    def _archived(self, upload_id: str) -> str:
+        """Where the facts of a handed-over upload lie, away from the directory of the living."""
+        upload_id = check_id(upload_id)
+        return str(self._state / "finished" / upload_id[:2] / f"{upload_id}.info")
+
+    def _handed_over(self, upload_id: str) -> UploadInfo:
+        info = _read_info(self._archived(upload_id))
+        if info is None:
+            raise UploadNotFound(_NOT_FOUND)
+        return self._complete(info)
+
+    def _complete(self, info: UploadInfo) -> UploadInfo:
+        if info.path is None or not os.path.exists(info.path):
+            raise UploadGone("The upload is complete and its bytes have been deleted.")
+        return info.at(info.length or 0)
+
+    def _trusted(self, upload_id: str, size: int) -> int:
+        try:
+            with open(self._unverified + upload_id, encoding="ascii") as note:
+                return int(note.read() or size)
+        except FileNotFoundError:
+            return size
+
+    def _drop_bytes(self, info: UploadInfo) -> None:
+        unlink(self._data(info.id))
+        unlink(self._unverified + info.id)
+        if info.path is not None:
+            unlink(info.path)
+        folder = self._state / "awaited" / info.id
+        for final in self.awaiting(info):
+            unlink(str(folder / final))
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
     def _write_info(self, info: UploadInfo, *, sync: bool) -> None:
         data = self._data(info.id)
@@ -154,82 +325,25 @@ class FilesystemStore:
         # is the only one to know its id. A leading dot keeps it out of `all`.
         temporary = f"{self._base}.{info.id}.info.new"
         document = info.to_json(data).encode()
-
-        def write() -> None:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-            with open(os.open(temporary, flags, 0o664), "wb") as file:
-                file.write(document)
-                if sync:
-                    file.flush()
-                    os.fsync(file.fileno())
-            os.rename(temporary, data + ".info")
-            if sync:
-                _sync_path(self.root)
-
         if sync:
-            self._offload(write)
+            self._offload(lambda: write_file(data + ".info", temporary, document, sync=True))
         else:
-            write()
+            write_file(data + ".info", temporary, document, sync=False)
 
 
-class FileWriter:
-    """Appends to an open data file; see Writer."""
-
-    def __init__(
-        self, descriptor: int, offset: int, durability: Durability, offload: Offload
-    ) -> None:
-        """The file is `offset` bytes long."""
-        self._descriptor = descriptor
-        self._durability = durability
-        self._offload = offload
-        self.offset = offset
-
-    def write(self, data: memoryview) -> None:
-        """See Writer."""
-        try:
-            while len(data):
-                written = os.pwrite(self._descriptor, data, self.offset)
-                self.offset += written
-                data = data[written:]
-        except OSError as error:
-            if error.errno in _FULL:
-                raise StorageFull(
-                    "The disk is full; the bytes up to Upload-Offset are kept.",
-                    offset=self.offset,
-                ) from error
-            raise
-
-    def head(self, size: int) -> bytes:
-        """See Writer."""
-        return os.pread(self._descriptor, size, 0)
-
-    def cut(self, offset: int) -> None:
-        """See Writer."""
-        os.ftruncate(self._descriptor, offset)
-        self.offset = offset
-
-    def sync(self) -> None:
-        """See Writer; only where the operator wants it before every answer."""
-        if self._durability == "chunk":
-            self._offload(lambda: os.fdatasync(self._descriptor))
-
-
-def _handed_over(info: UploadInfo) -> UploadInfo:
-    if info.path is None:
-        raise UploadNotFound("There is no such upload.")
-    if not os.path.exists(info.path):
-        raise UploadGone("The upload is complete and its bytes have been deleted.")
-    return info.at(info.length)
-
-
-def _sync_path(path: str | Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def _read_info(path: str) -> UploadInfo | None:
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        with open(path, "rb") as file:
+            return UploadInfo.from_json(file.read())
+    except (FileNotFoundError, ValueError):
+        return None
 
 
-def _unlink(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
+def _unlink_older(path: str, moment: datetime) -> int:
+    try:
+        if os.stat(path).st_mtime >= moment.timestamp():
+            return 0
         os.unlink(path)
+    except FileNotFoundError:
+        return 0
+    return 1

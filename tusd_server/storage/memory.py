@@ -1,57 +1,101 @@
 """The reference store: the promises of DataStore in one screen, for tests and for reading."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 
-from tusd_server.errors import UploadNotFound
-from tusd_server.info import Refusal, UploadInfo, check_id
+from tusd_server.errors import UploadGone, UploadNotFound
+from tusd_server.hashing import Hash
+from tusd_server.info import Refusal, UploadInfo, check_id, now_utc
 from tusd_server.storage.base import Writer
 
 
 class MemoryStore:
-    """Uploads in two dictionaries; implements DataStore and Terminates."""
+    """Uploads in dictionaries; has every ability but Local."""
 
     def __init__(self) -> None:
         """Start empty."""
         self._infos: dict[str, UploadInfo] = {}
         self._bytes: dict[str, bytearray] = {}
+        self._awaited: dict[str, list[str]] = {}
+        self._keys: dict[tuple[str, str], str] = {}
 
     def create(self, info: UploadInfo) -> None:
         """See DataStore."""
-        self._infos[check_id(info.id)] = info
+        self._infos[check_id(info.id)] = replace(info, touched_at=now_utc())
         self._bytes[info.id] = bytearray()
 
     def look(self, upload_id: str) -> UploadInfo:
         """See DataStore."""
-        try:
-            return self._infos[check_id(upload_id)].at(len(self._bytes[upload_id]))
-        except KeyError:
-            raise UploadNotFound("There is no such upload.") from None
+        info = self._infos.get(check_id(upload_id))
+        if info is None:
+            raise UploadNotFound("There is no such upload.")
+        if info.refusal is None and upload_id not in self._bytes:
+            raise UploadGone("The upload has expired; begin a new one.")
+        return info.at(len(self._bytes.get(upload_id, b"")))
+
+    def update(self, info: UploadInfo) -> None:
+        """See DataStore."""
+        self._infos[info.id] = info
 
     @contextlib.contextmanager
     def writer(self, info: UploadInfo) -> Iterator[Writer]:
         """See DataStore."""
         self.look(info.id)
         yield MemoryWriter(self._bytes[info.id])
+        self._infos[info.id] = replace(self._infos[info.id], touched_at=now_utc())
 
     def finish(self, info: UploadInfo) -> None:
         """See DataStore; memory survives nothing."""
 
     def refuse(self, info: UploadInfo, refusal: Refusal) -> None:
         """See DataStore."""
-        self._infos[info.id] = replace(info, refusal=refusal)
-        self._bytes[info.id] = bytearray()
+        self._infos[info.id] = replace(info, refusal=refusal, touched_at=now_utc())
+        self._bytes.pop(info.id, None)
 
     def remove(self, info: UploadInfo) -> None:
         """See Terminates."""
         self._infos.pop(info.id, None)
         self._bytes.pop(info.id, None)
 
+    def expire(self, info: UploadInfo) -> None:
+        """See Expires."""
+        self._bytes.pop(info.id, None)
+        self._infos[info.id] = replace(info, touched_at=now_utc())
+
+    def forget(self, *, gone_since: datetime, finished_since: datetime) -> int:
+        """See Expires; nothing is ever handed over here."""
+        gone = [
+            info.id
+            for info in self._infos.values()
+            if info.id not in self._bytes and info.touched_at and info.touched_at < gone_since
+        ]
+        for upload_id in gone:
+            del self._infos[upload_id]
+        return len(gone)
+
+    def concatenate(self, info: UploadInfo, parts: Sequence[UploadInfo]) -> None:
+        """See Concatenates."""
+        self._bytes[info.id] = bytearray().join(self._bytes[part.id] for part in parts)
+
+    def await_part(self, part: UploadInfo, info: UploadInfo) -> None:
+        """See Concatenates."""
+        self._awaited.setdefault(part.id, []).append(info.id)
+
+    def awaiting(self, part: UploadInfo) -> Sequence[str]:
+        """See Concatenates."""
+        return tuple(self._awaited.get(part.id, ()))
+
+    def first_with_key(self, owner: str, key: str, upload_id: str) -> str:
+        """See RemembersKeys."""
+        return self._keys.setdefault((owner, key), upload_id)
+
     def all(self) -> Iterator[UploadInfo]:
         """See DataStore."""
         for upload_id in list(self._infos):
-            yield self.look(upload_id)
+            with contextlib.suppress(UploadGone, UploadNotFound):
+                yield self.look(upload_id)
 
 
 class MemoryWriter:
@@ -70,9 +114,19 @@ class MemoryWriter:
         """See Writer."""
         self._data += data
 
-    def head(self, size: int) -> bytes:
+    def read(self, size: int, offset: int) -> bytes:
         """See Writer."""
-        return bytes(self._data[:size])
+        return bytes(self._data[offset : offset + size])
+
+    def hash(self, hashed: Hash, offset: int) -> None:
+        """See Writer."""
+        hashed.update(bytes(self._data[offset:]))
+
+    def distrust(self) -> None:
+        """See Writer; there is no crash that memory survives."""
+
+    def trust(self) -> None:
+        """See Writer."""
 
     def cut(self, offset: int) -> None:
         """See Writer."""

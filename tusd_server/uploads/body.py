@@ -5,7 +5,7 @@ happened, and says afterwards how it ended.
 """
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 BLOCK_BYTES = 64 * 1024
@@ -41,6 +41,10 @@ class Body(Protocol):
     def ending(self) -> Ending | None:
         """How the body ended; None while it has not."""
 
+    @property
+    def trailers(self) -> Mapping[str, str]:
+        """The fields behind a chunked body, names in lower case; empty before its end."""
+
     def chunks(self, limit: int) -> Iterator[memoryview]:
         """Yield the body's bytes, at most `limit` in all, as they arrive.
 
@@ -66,7 +70,7 @@ class PortableBody:
     """A body on any WSGI server.
 
     Reads small blocks, because `read(n)` of some servers waits for all n bytes and forgets them
-    when the connection breaks before.
+    when the connection breaks before. WSGI has no trailers.
     """
 
     def __init__(self, stream: Input, length: int | None) -> None:
@@ -75,6 +79,7 @@ class PortableBody:
         self._taken_over = False
         self.length = length
         self.ending: Ending | None = None
+        self.trailers: Mapping[str, str] = {}
 
     def chunks(self, limit: int) -> Iterator[memoryview]:
         """See Body."""

@@ -9,7 +9,7 @@ from processing.medium import Received
 from tusd_server.errors import UploadError
 from tusd_server.info import Refusal
 from tusd_server.storage.filesystem import FilesystemStore
-from tusd_server.uploads.service import facts_of
+from tusd_server.uploads.facts import facts_of
 
 
 class FinishedUploads:
@@ -23,7 +23,7 @@ class FinishedUploads:
     def __iter__(self) -> Iterator[Received]:
         """Every complete upload that is not handed over yet, as the reconciler wants it."""
         for info in self._store.all():
-            if info.finished and info.refusal is None and info.path is None:
+            if info.finished and not info.partial and info.refusal is None:
                 yield received_from(facts_of(info, self._store))
 
     def path(self, upload_id: str) -> Path:

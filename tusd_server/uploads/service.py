@@ -1,32 +1,23 @@
 """Uploads: create, look, append, finish, terminate; the rules between the protocol and a store."""
 
 import contextlib
+import logging
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from hooks.base import Hooks
-from hooks.events import (
-    HookEvent,
-    HookName,
-    HookRejected,
-    RequestFacts,
-    StorageFacts,
-    UploadFacts,
-)
-from processing.sniff import HEAD_BYTES
+from hooks.events import HookEvent, HookName, HookRejected, RequestFacts
 from tusd_server.errors import (
     BadHeader,
     BodyBroken,
-    BodyCut,
-    OffsetMismatch,
-    ReadTimedOut,
-    ServerStopping,
+    ChecksumMismatch,
+    FinalUpload,
     UploadError,
     UploadForbidden,
-    UploadInterrupted,
+    UploadGone,
     UploadNotFinished,
     UploadNotFound,
     UploadRefused,
@@ -34,15 +25,38 @@ from tusd_server.errors import (
 )
 from tusd_server.info import Refusal, UploadInfo, now_utc
 from tusd_server.locks import Locker
-from tusd_server.storage.base import DataStore, Local, Terminates, Writer
-from tusd_server.uploads.body import Body, Ending
+from tusd_server.storage.base import DataStore, Expires, Local, RemembersKeys, Terminates
+from tusd_server.uploads.body import Body
+from tusd_server.uploads.digests import DIGEST_MISMATCH, Digests
+from tusd_server.uploads.facts import facts_of
+from tusd_server.uploads.joining import Joining
+from tusd_server.uploads.receiving import Proof, Receiver, check_fits
+
+log = logging.getLogger("tusd_server.uploads")
+
+NO_PROOF = Proof()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A creation that the protocol has found well-formed; see CreateRequest."""
+
+    length: int | None
+    metadata_header: str = ""
+    sha256: str | None = None
+    proof: Proof = NO_PROOF
+    concat: str | None = None
+    partial: bool = False
+    parts: tuple[str, ...] = ()
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An upload after a request, and what the hooks add to the answer."""
+    """An upload after a request, when it expires, and what the hooks add to the answer."""
 
     info: UploadInfo
+    expires: datetime | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -63,91 +77,111 @@ class Uploads:
         locker: Locker,
         hooks: Hooks,
         *,
+        max_size: int,
+        expire_after: timedelta | None = None,
         clock: Callable[[], datetime] = now_utc,
         new_id: Callable[[], str] = random_id,
     ) -> None:
-        """Wire the rooms together; nothing is read or written yet."""
+        """Wire the rooms together; nothing is read or written yet.
+
+        `max_size` bounds an upload in bytes, `expire_after` the time without new bytes.
+        """
         self.store = store
+        self.max_size = max_size
         self._locker = locker
         self._hooks = hooks
         self._clock = clock
         self._new_id = new_id
+        self._expire_after = expire_after if isinstance(store, Expires) else None
+        self._receiver = Receiver(store, Digests(), max_size, self._judge)
+        self._joining = Joining(store, locker, self._receiver, max_size)
 
     def create(
-        self,
-        owner: str,
-        length: int,
-        metadata_header: str,
-        body: Body | None,
-        request: RequestFacts,
+        self, owner: str, wanted: Wanted, body: Body | None, request: RequestFacts
     ) -> Outcome:
         """Make an upload; with a body, take in its first bytes; of 0 bytes, finish it at once.
 
         When the bytes end early (a break, a timeout, a full disk), the outcome is the upload as
         it stands, so that the client learns its URL and goes on. A body that is refused leaves
-        no upload behind.
+        no upload behind. A key that this owner has used before gives that upload again.
         """
-        _check_fits(body, 0, length)
+        check_fits(body, 0, self._limit(wanted.length))
         info = UploadInfo(
             id=self._new_id(),
-            length=length,
+            length=wanted.length,
             owner=owner,
-            metadata_header=metadata_header,
+            metadata_header=wanted.metadata_header,
             created_at=self._clock(),
+            touched_at=self._clock(),
+            concat=wanted.concat,
+            partial=wanted.partial,
+            parts=wanted.parts,
+            sha256=wanted.sha256,
         )
+        parts = [self._mine(part, owner) for part in info.parts]
+        info = replace(info, length=self._joining.length(parts)) if parts else info
         with _vetoes():
             self._hooks.pre_create(self._event("pre-create", replace(info, id=""), request))
+        seen = self._seen(info, wanted.key)
+        if seen is not None:
+            return self._outcome(seen)
         self.store.create(info)
         self._hooks.post_create(self._event("post-create", info, request))
-        if length == 0:
+        if parts:
+            return self._begin_joining(info, parts, request)
+        if info.length == 0:
             return self._finish(info, request)
         if body is None:
-            return Outcome(info)
-        with self._locker.hold(info.id, body):
-            try:
-                return self._receive(info, body, request)
-            except (UploadRefused, UploadTooLarge, BodyBroken):
-                # The client will not learn the URL, so nobody could ever delete this upload.
-                if isinstance(self.store, Terminates):
-                    self.store.remove(info)
-                raise
-            except UploadError as error:
-                if error.offset is None:
-                    raise
-                return Outcome(info.at(error.offset))
+            return self._outcome(info)
+        return self._take_first_bytes(info, body, wanted.proof, request)
 
-    def look(self, upload_id: str, owner: str) -> UploadInfo:
+    def look(self, upload_id: str, owner: str, request: RequestFacts) -> Outcome:
         """The upload as it stands, without disturbing anyone who writes it."""
-        self._mine(upload_id, owner)
-        self._locker.settle(upload_id)
-        return self._mine(upload_id, owner)
+        info = self._mine(upload_id, owner)
+        if info.final and not info.finished:
+            self._join(info, request)
+        else:
+            self._locker.settle(upload_id)
+        return self._outcome(self._mine(upload_id, owner))
 
     def append(
-        self, upload_id: str, owner: str, offset: int, body: Body, request: RequestFacts
+        self,
+        upload_id: str,
+        owner: str,
+        offset: int,
+        body: Body,
+        request: RequestFacts,
+        *,
+        length: int | None = None,
+        proof: Proof = NO_PROOF,
     ) -> Outcome:
         """Take in bytes from `offset` on; with the last one, finish the upload.
 
-        Raises OffsetMismatch, UploadTooLarge, and the errors of a body that ended badly, which
-        carry the offset up to which bytes were kept.
+        `length` tells the length of an upload for which it was deferred. Raises OffsetMismatch,
+        UploadTooLarge, ChecksumMismatch, and the errors of a body that ended badly, which carry
+        the offset up to which bytes were kept.
         """
         info = self._mine(upload_id, owner)
+        if info.final:
+            raise FinalUpload("This upload is made of others; it takes no bytes of its own.")
         if info.finished:
             # The client may have missed the last answer, so it is given again.
-            _check_offset(info, offset)
-            _check_fits(body, info.offset, info.length)
+            self._receiver.check(info, offset, length, body)
             return self._finish(info, request)
         with self._locker.hold(upload_id, body):
             info = self._mine(upload_id, owner)
-            _check_offset(info, offset)
-            _check_fits(body, info.offset, info.length)
-            return self._receive(info, body, request)
+            self._receiver.check(info, offset, length, body)
+            info = self._settle_facts(info, owner, length)
+            info = self._receive(info, body, proof, request)
+        return self._finish(info, request) if info.finished else self._outcome(info)
 
     def finished(self, upload_id: str, owner: str) -> tuple[UploadInfo, Path]:
         """A complete upload and the file with its bytes, for a download."""
         info = self._mine(upload_id, owner)
         if not info.finished:
             raise UploadNotFinished(
-                f"The upload is not complete; {info.offset} of {info.length} bytes are here."
+                f"The upload is not complete; {info.offset} of "
+                f"{'an unknown number of' if info.length is None else info.length} bytes are here."
             )
         if not isinstance(self.store, Local):
             raise UploadNotFound("There is no such upload.")
@@ -167,49 +201,122 @@ class Uploads:
                 self.store.remove(info)
         self._hooks.post_terminate(self._event("post-terminate", info, request))
 
+    def expires(self, info: UploadInfo) -> datetime | None:
+        """When the upload will be forgotten unless bytes come; None for a complete file.
+
+        A part of a concatenation expires even when it is complete: alone it is no file.
+        """
+        if self._expire_after is None or info.touched_at is None:
+            return None
+        if info.finished and not info.partial:
+            return None
+        return info.touched_at + self._expire_after
+
     def _mine(self, upload_id: str, owner: str, *, even_refused: bool = False) -> UploadInfo:
         info = self.store.look(upload_id)
-        if info.owner != owner:
+        if info.owner not in (owner, None):
             raise UploadNotFound("There is no such upload.")
         if info.refusal is not None and not even_refused:
-            raise UploadRefused(info.refusal.message, code=info.refusal.code)
+            raise _error_of(info.refusal)
+        expires = self.expires(info)
+        if expires is not None and expires < self._clock():
+            raise UploadGone("The upload has expired; begin a new one.")
         return info
 
-    def _receive(self, info: UploadInfo, body: Body, request: RequestFacts) -> Outcome:
-        """Take in the body under the upload's lock."""
-        with self.store.writer(info) as writer:
-            self._write(info, body, writer, request)
-            if body.ending is Ending.OVERRUN:
-                writer.cut(info.offset)
-                raise UploadTooLarge(
-                    f"The body goes on beyond Upload-Length {info.length}; none of it is kept.",
-                    offset=info.offset,
-                )
-            writer.sync()
-            now = info.at(writer.offset)
-        if now.finished:
-            return self._finish(now, request)
-        _check_ending(body.ending, now)
-        return Outcome(now)
+    def _limit(self, length: int | None) -> int:
+        return self.max_size if length is None else length
 
-    def _write(self, info: UploadInfo, body: Body, writer: Writer, request: RequestFacts) -> None:
-        # The content is judged once, when its first bytes are in: a wrong file is refused after
-        # 4 KiB, not after 500 MB.
-        threshold = min(HEAD_BYTES, info.length)
-        unseen = info.offset < threshold
-        for view in body.chunks(info.length - info.offset):
-            writer.write(view)
-            if unseen and writer.offset >= threshold:
-                unseen = False
-                self._judge(info, writer.head(HEAD_BYTES), request)
+    def _outcome(self, info: UploadInfo, headers: Mapping[str, str] | None = None) -> Outcome:
+        return Outcome(info, self.expires(info), headers or {})
+
+    def _seen(self, info: UploadInfo, key: str | None) -> UploadInfo | None:
+        """The upload that this key made before; None when the creation is to go on."""
+        if key is None or not isinstance(self.store, RemembersKeys):
+            return None
+        first = self.store.first_with_key(info.owner or "", key, info.id)
+        if first == info.id:
+            return None
+        return self._mine(first, info.owner or "")
+
+    def _take_first_bytes(
+        self, info: UploadInfo, body: Body, proof: Proof, request: RequestFacts
+    ) -> Outcome:
+        try:
+            with self._locker.hold(info.id, body):
+                info = self._receive(info, body, proof, request)
+        except (UploadRefused, UploadTooLarge, BodyBroken, ChecksumMismatch):
+            # The client will not learn the URL, so nobody could ever delete this upload.
+            if isinstance(self.store, Terminates):
+                self.store.remove(info)
+            raise
+        except UploadError as error:
+            if error.offset is None:
+                raise
+            return self._outcome(info.at(error.offset))
+        return self._finish(info, request) if info.finished else self._outcome(info)
+
+    def _settle_facts(self, info: UploadInfo, owner: str, length: int | None) -> UploadInfo:
+        """Keep a length that is told only now, and the first user of an upload without one."""
+        settled = replace(
+            info,
+            length=length if info.length is None else info.length,
+            owner=owner if info.owner is None else info.owner,
+            created_at=info.created_at or info.touched_at,
+        )
+        if settled != info:
+            self.store.update(settled)
+        return settled
+
+    def _receive(
+        self, info: UploadInfo, body: Body, proof: Proof, request: RequestFacts
+    ) -> UploadInfo:
+        try:
+            return self._receiver.receive(info, body, proof, request)
+        except UploadRefused as refused:
+            raise self._refuse(info, refused) from refused
+
+    def _refuse(self, info: UploadInfo, refused: UploadRefused) -> UploadError:
+        """Remember the refusal; the error that answers it now and from now on."""
+        refusal = Refusal(refused.code, refused.message)
+        self.store.refuse(info, refusal)
+        return _error_of(refusal)
+
+    def _begin_joining(
+        self, info: UploadInfo, parts: Sequence[UploadInfo], request: RequestFacts
+    ) -> Outcome:
+        # First the note, then the look: a part that finishes in between finds the note.
+        self._joining.wait_for(info, parts)
+        try:
+            return self._join(info, request) or self._outcome(info)
+        except (UploadRefused, ChecksumMismatch):
+            if isinstance(self.store, Terminates):  # the client will not learn the URL
+                self.store.remove(info)
+            raise
+
+    def _join(self, info: UploadInfo, request: RequestFacts) -> Outcome | None:
+        """Join an upload's parts and finish it, if all of them are complete."""
+        try:
+            joined = self._joining.attempt(info, request)
+        except UploadRefused as refused:
+            raise self._refuse(info, refused) from refused
+        if joined is None:
+            return None
+        outcome = self._finish(joined, request)
+        self._joining.clean_up(joined)
+        return outcome
+
+    def _join_waiting(self, part: UploadInfo, request: RequestFacts) -> None:
+        """Join the uploads of which this was the last part; their troubles are their own."""
+        for info in self._joining.waiting(part):
+            try:
+                self._join(info, request)
+            except UploadError as error:
+                log.warning("upload %s could not be joined: %s", info.id, error)
 
     def _judge(self, info: UploadInfo, head: bytes, request: RequestFacts) -> None:
-        try:
-            with _vetoes():
-                self._hooks.first_bytes(self._event("first-bytes", info, request), head)
-        except UploadRefused as refused:
-            self.store.refuse(info, Refusal(refused.code, refused.message))
-            raise
+        """Ask the hooks about the first bytes; raises UploadRefused."""
+        with _vetoes():
+            self._hooks.first_bytes(self._event("first-bytes", info, request), head)
 
     def _finish(self, info: UploadInfo, request: RequestFacts) -> Outcome:
         """Make the complete upload durable, then hand it over; both may be done again."""
@@ -217,27 +324,18 @@ class Uploads:
         with _vetoes():
             self._hooks.pre_finish(self._event("pre-finish", info, request))
         reply = self._hooks.post_finish(self._event("post-finish", info, request))
-        return Outcome(info, reply.headers)
+        if info.partial:
+            self._join_waiting(info, request)
+        return self._outcome(info, reply.headers)
 
     def _event(self, name: HookName, info: UploadInfo, request: RequestFacts) -> HookEvent:
         return HookEvent(name, facts_of(info, self.store), request)
 
 
-def facts_of(info: UploadInfo, store: DataStore) -> UploadFacts:
-    """What the hooks are told of an upload."""
-    storage = None
-    if isinstance(store, Local) and info.id:
-        path, info_path = store.path(info), store.info_path(info)
-        storage = StorageFacts("filestore", str(path), str(info_path))
-    return UploadFacts(
-        id=info.id,
-        size=info.length,
-        offset=info.offset,
-        owner=info.owner,
-        created_at=info.created_at or now_utc(),
-        metadata=info.metadata.to_text(),
-        storage=storage,
-    )
+def _error_of(refusal: Refusal) -> UploadError:
+    if refusal.code == DIGEST_MISMATCH:
+        return ChecksumMismatch(refusal.message)
+    return UploadRefused(refusal.message, code=refusal.code)
 
 
 @contextlib.contextmanager
@@ -250,37 +348,3 @@ def _vetoes() -> Iterator[None]:
             raise UploadRefused(rejected.message, code=rejected.code) from rejected
         error = UploadForbidden if rejected.kind == "forbidden" else BadHeader
         raise error(rejected.message) from rejected
-
-
-def _check_offset(info: UploadInfo, offset: int) -> None:
-    if offset != info.offset:
-        raise OffsetMismatch(
-            f"Upload-Offset is {offset}; the upload stands at {info.offset}.", offset=info.offset
-        )
-
-
-def _check_fits(body: Body | None, offset: int, length: int) -> None:
-    if body is not None and body.length is not None and body.length > length - offset:
-        raise UploadTooLarge(
-            f"The body has {body.length} bytes; only {length - offset} are missing "
-            f"to Upload-Length {length}.",
-            offset=offset,
-        )
-
-
-_BAD_ENDINGS: dict[Ending, tuple[type[UploadError], str]] = {
-    Ending.DISCONNECTED: (BodyCut, "The connection ended before the body did"),
-    Ending.TIMED_OUT: (ReadTimedOut, "No byte came for too long"),
-    Ending.TAKEN_OVER: (UploadInterrupted, "A newer request for this upload took over"),
-    Ending.STOPPING: (ServerStopping, "The server is stopping, try again"),
-    Ending.BROKEN: (BodyBroken, "The body's chunked framing is broken"),
-}
-
-
-def _check_ending(ending: Ending | None, info: UploadInfo) -> None:
-    if ending in _BAD_ENDINGS:
-        error, sentence = _BAD_ENDINGS[ending]
-        raise error(
-            f"{sentence}; the {info.offset} bytes up to Upload-Offset are kept.",
-            offset=info.offset,
-        )

@@ -1,0 +1,121 @@
+"""What the local store does with single files."""
+
+import contextlib
+import ctypes
+import errno
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+Offload = Callable[[Callable[[], None]], None]
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+# Below this a file is not worth a reservation: the call would cost more than the risk.
+LEAST_RESERVED_BYTES = 256 * 1024
+
+_COPY_BYTES = 1 << 30
+_FALLOC_FL_KEEP_SIZE = 1
+_NO_RESERVATION = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
+_NO_KERNEL_COPY = frozenset({errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def directly(work: Callable[[], None]) -> None:
+    """Run blocking work right here; an event loop's server brings its own way."""
+    work()
+
+
+def reserve(descriptor: int, length: int) -> None:
+    """Make sure that the disk has room for so many bytes; OSError ENOSPC when it has not.
+
+    The file's size stays what it is. The kernel counts the reservation against everybody, so
+    uploads that begin together cannot fill the disk together. Small files are only compared
+    with the free space, as are all on a filesystem without reservations.
+    """
+    if length >= LEAST_RESERVED_BYTES and _fallocate(descriptor, length):
+        return
+    free = os.fstatvfs(descriptor)
+    if free.f_bavail * free.f_frsize < length:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _fallocate(descriptor: int, length: int) -> bool:
+    # os.posix_fallocate would enlarge the file, whose size is the upload's offset.
+    try:
+        fallocate = _libc.fallocate64
+    except AttributeError:  # musl, macOS
+        return False
+    size = ctypes.c_longlong
+    if fallocate(ctypes.c_int(descriptor), _FALLOC_FL_KEEP_SIZE, size(0), size(length)) == 0:
+        return True
+    error = ctypes.get_errno()
+    if error in _NO_RESERVATION:
+        return False
+    raise OSError(error, os.strerror(error))
+
+
+def write_file(path: str, temporary: str, content: bytes, *, sync: bool) -> None:
+    """Write a whole file under a temporary name of the same folder and rename it."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    try:
+        with open(os.open(temporary, flags, 0o664), "wb") as file:
+            file.write(content)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        os.rename(temporary, path)
+    except OSError:
+        unlink(temporary)
+        raise
+    if sync:
+        sync_path(os.path.dirname(path))
+
+
+def join_files(sources: Iterable[str], target: str, *, sync: bool) -> None:
+    """Write the sources one after the other into a new file.
+
+    The kernel copies, or shares the blocks where the filesystem can (XFS, Btrfs).
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    out = os.open(target, flags, 0o664)
+    try:
+        for source in sources:
+            _append_file(out, source)
+        if sync:
+            os.fdatasync(out)
+    finally:
+        os.close(out)
+
+
+def _append_file(out: int, source: str) -> None:
+    into = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        while _copy_some(into, out):
+            pass
+    finally:
+        os.close(into)
+
+
+def _copy_some(into: int, out: int) -> int:
+    try:
+        return os.copy_file_range(into, out, _COPY_BYTES)
+    except OSError as error:
+        if error.errno not in _NO_KERNEL_COPY:
+            raise
+    return os.sendfile(out, into, None, _COPY_BYTES)
+
+
+def sync_path(path: str | Path) -> None:
+    """Return when this file or directory survives a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def unlink(path: str) -> None:
+    """Delete a file; one that is not there is no error."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)

@@ -1,0 +1,111 @@
+"""Concatenation: one upload made of others, now or when the last of them is complete."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hooks.events import RequestFacts
+from tusd_server.errors import BadHeader, UploadError, UploadTooLarge
+from tusd_server.info import UploadInfo
+from tusd_server.locks import Locker
+from tusd_server.storage.base import Concatenates, DataStore, Terminates
+from tusd_server.uploads.receiving import Receiver
+
+
+class Bystander:
+    """Holds a lock for work that is over soon and is not interrupted."""
+
+    def let_go(self) -> None:
+        """Go on."""
+
+    def closing(self) -> bool:
+        """There is no connection."""
+        return False
+
+
+class Joining:
+    """Joins the parts of final uploads; does nothing on a store that cannot."""
+
+    def __init__(
+        self, store: DataStore, locker: Locker, receiver: Receiver, max_size: int
+    ) -> None:
+        """`max_size` bounds the whole in bytes; `receiver` judges it."""
+        self._store = store
+        self._locker = locker
+        self._receiver = receiver
+        self._max_size = max_size
+
+    def length(self, parts: Sequence[UploadInfo]) -> int | None:
+        """The whole's length; None while a part's is not known.
+
+        Raises BadHeader for an upload that is no part, UploadTooLarge for too large a whole.
+        """
+        if not isinstance(self._store, Concatenates):
+            raise BadHeader("Upload-Concat is not supported; send the file as one upload.")
+        if not all(part.partial for part in parts):
+            raise BadHeader("Upload-Concat names an upload that was not created as `partial`.")
+        lengths = [part.length for part in parts if part.length is not None]
+        if sum(lengths) > self._max_size:
+            raise UploadTooLarge(
+                f"The parts have {sum(lengths)} bytes together; "
+                f"at most {self._max_size} bytes are allowed."
+            )
+        return sum(lengths) if len(lengths) == len(parts) else None
+
+    def wait_for(self, info: UploadInfo, parts: Sequence[UploadInfo]) -> None:
+        """Remember that `info` is to be joined when its last part is complete."""
+        if isinstance(self._store, Concatenates):
+            for part in parts:
+                if not part.finished:
+                    self._store.await_part(part, info)
+
+    def waiting(self, part: UploadInfo) -> Sequence[UploadInfo]:
+        """The uploads that may be joined now that this part is complete."""
+        if not isinstance(self._store, Concatenates):
+            return ()
+        found = []
+        for upload_id in self._store.awaiting(part):
+            try:
+                found.append(self._store.look(upload_id))
+            except UploadError:  # deleted or expired meanwhile
+                continue
+        return found
+
+    def attempt(self, info: UploadInfo, request: RequestFacts) -> UploadInfo | None:
+        """Join if every part is complete; the joined upload, None if it is not to be (again).
+
+        Raises UploadRefused when the whole is not accepted.
+        """
+        parts = self._parts(info)
+        if parts is None or not isinstance(self._store, Concatenates):
+            return None
+        with self._locker.hold(info.id, Bystander()):
+            info = self._store.look(info.id)
+            if info.finished or info.refusal is not None:
+                return None
+            length = self.length(parts)
+            if length != info.length:
+                info = replace(info, length=length)
+                self._store.update(info)
+            self._store.concatenate(info, parts)
+            joined = info.at(length or 0)
+            with self._store.writer(joined) as writer:
+                self._receiver.check_whole(joined, writer, None, request)
+        return joined
+
+    def clean_up(self, info: UploadInfo) -> None:
+        """Delete the parts of an upload that is joined, durable and handed over."""
+        if not isinstance(self._store, Terminates):
+            return
+        for part in dict.fromkeys(info.parts):
+            try:
+                self._store.remove(self._store.look(part))
+            except UploadError:  # deleted or expired meanwhile
+                continue
+
+    def _parts(self, info: UploadInfo) -> list[UploadInfo] | None:
+        """All parts, if all are complete."""
+        try:
+            parts = [self._store.look(part) for part in info.parts]
+        except UploadError:
+            return None
+        return parts if all(part.finished and part.refusal is None for part in parts) else None

@@ -1,0 +1,191 @@
+"""Taking in one body under its upload's lock: judge, hash, write, keep what counts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hooks.events import RequestFacts
+from processing.sniff import HEAD_BYTES
+from tusd_server.errors import (
+    BadHeader,
+    BodyBroken,
+    BodyCut,
+    OffsetMismatch,
+    ReadTimedOut,
+    ServerStopping,
+    UploadError,
+    UploadInterrupted,
+    UploadTooLarge,
+)
+from tusd_server.hashing import Checksum, Hash
+from tusd_server.info import UploadInfo
+from tusd_server.storage.base import DataStore, Writer
+from tusd_server.uploads.body import Body, Ending
+from tusd_server.uploads.digests import Digests
+
+Judge = Callable[[UploadInfo, bytes, RequestFacts], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How the bytes of one body are verified: by a checksum known before, or by one behind it.
+
+    `trailing` is called when the body is complete; it raises when the promised one is missing.
+    """
+
+    checksum: Checksum | None = None
+    trailing: Callable[[], Checksum] | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """True when the client sends a checksum."""
+        return self.checksum is not None or self.trailing is not None
+
+
+class Receiver:
+    """Appends bodies to uploads; the caller holds the lock."""
+
+    def __init__(self, store: DataStore, digests: Digests, max_size: int, judge: Judge) -> None:
+        """`judge` is asked about the first bytes of each upload and may refuse them."""
+        self._store = store
+        self._digests = digests
+        self._max_size = max_size
+        self._judge = judge
+
+    def check(self, info: UploadInfo, offset: int, length: int | None, body: Body) -> None:
+        """Raise unless a body may go on here: its offset, its length, the upload's length."""
+        if offset != info.offset:
+            raise OffsetMismatch(
+                f"Upload-Offset is {offset}; the upload stands at {info.offset}.",
+                offset=info.offset,
+            )
+        if length is not None and info.length not in (None, length):
+            raise BadHeader(
+                f"Upload-Length is {length}, but {info.length} since the creation; "
+                "the length of an upload does not change."
+            )
+        if length is not None and length < info.offset:
+            raise BadHeader(f"Upload-Length is {length}; {info.offset} bytes are here already.")
+        check_fits(body, info.offset, self._limit(info, length))
+
+    def receive(
+        self, info: UploadInfo, body: Body, proof: Proof, request: RequestFacts
+    ) -> UploadInfo:
+        """Take in the body; the upload as it is afterwards.
+
+        Raises an UploadError with the offset that counts when the body ended badly or its bytes
+        were not those that the client sent, UploadRefused when the content is refused.
+        """
+        running = self._digests.resume(info)
+        hashed = proof.checksum.start() if proof.checksum is not None else None
+        with self._store.writer(info) as writer:
+            if proof.wanted:
+                writer.distrust()
+            try:
+                hashes = [h for h in (running, hashed) if h is not None]
+                self._write(info, body, writer, hashes, proof, request)
+                self._verify(info, body, writer, proof, hashed)
+                self._judge_verified(info, writer, proof, request)
+            except UploadError as error:
+                if proof.wanted:
+                    # What is not verified is not acknowledged.
+                    writer.cut(info.offset)
+                    error.offset = info.offset
+                raise
+            now = info.at(writer.offset)
+            if now.finished:
+                self.check_whole(now, writer, running, request)
+            elif running is not None:
+                self._digests.keep(now, running)
+            writer.sync()
+        if not now.finished:
+            _raise_bad_ending(body.ending, now)
+        return now
+
+    def check_whole(
+        self, info: UploadInfo, writer: Writer, running: Hash | None, request: RequestFacts
+    ) -> None:
+        """Judge what only the last byte completes: a small file, a digest of the whole."""
+        if info.final or (info.offset < HEAD_BYTES and not info.partial):
+            self._judge(info, writer.read(HEAD_BYTES, 0), request)
+        self._digests.check(info, running, writer)
+
+    def _limit(self, info: UploadInfo, length: int | None = None) -> int:
+        known = info.length if info.length is not None else length
+        return self._max_size if known is None else known
+
+    def _write(
+        self,
+        info: UploadInfo,
+        body: Body,
+        writer: Writer,
+        hashes: list[Hash],
+        proof: Proof,
+        request: RequestFacts,
+    ) -> None:
+        # The content is judged once, when its first bytes are in: a wrong file is refused after
+        # 4 KiB, not after 500 MB. What is smaller is judged with its last byte, and what has a
+        # checksum when that holds: damage on the way is no reason to refuse a file for good.
+        judged = info.offset >= HEAD_BYTES or info.partial
+        for view in body.chunks(self._limit(info) - info.offset):
+            writer.write(view)
+            for hashed in hashes:
+                hashed.update(view)
+            if not judged and not proof.wanted and writer.offset >= HEAD_BYTES:
+                judged = True
+                self._judge(info, writer.read(HEAD_BYTES, 0), request)
+        if body.ending is Ending.OVERRUN:
+            writer.cut(info.offset)
+            raise UploadTooLarge(
+                f"The body goes on beyond {self._limit(info)} bytes; none of it is kept.",
+                offset=info.offset,
+            )
+
+    def _verify(
+        self, info: UploadInfo, body: Body, writer: Writer, proof: Proof, hashed: Hash | None
+    ) -> None:
+        """Let the bytes count if they are those that the client sent."""
+        if not proof.wanted:
+            return
+        _raise_bad_ending(body.ending, info)
+        if proof.checksum is not None and hashed is not None:
+            proof.checksum.check(hashed)
+        if proof.trailing is not None:
+            # Its algorithm was not known while the bytes came, so they are read again.
+            trailing = proof.trailing()
+            again = trailing.start()
+            writer.hash(again, info.offset)
+            trailing.check(again)
+        writer.trust()
+
+    def _judge_verified(
+        self, info: UploadInfo, writer: Writer, proof: Proof, request: RequestFacts
+    ) -> None:
+        if proof.wanted and not info.partial and info.offset < HEAD_BYTES <= writer.offset:
+            self._judge(info, writer.read(HEAD_BYTES, 0), request)
+
+
+def check_fits(body: Body | None, offset: int, length: int) -> None:
+    """Raise UploadTooLarge when the body announces more bytes than are missing."""
+    if body is not None and body.length is not None and body.length > length - offset:
+        raise UploadTooLarge(
+            f"The body has {body.length} bytes; only {length - offset} are missing to {length}.",
+            offset=offset,
+        )
+
+
+_BAD_ENDINGS: dict[Ending, tuple[type[UploadError], str]] = {
+    Ending.DISCONNECTED: (BodyCut, "The connection ended before the body did"),
+    Ending.TIMED_OUT: (ReadTimedOut, "The bytes came too slowly, or not at all"),
+    Ending.TAKEN_OVER: (UploadInterrupted, "A newer request for this upload took over"),
+    Ending.STOPPING: (ServerStopping, "The server is stopping, try again"),
+    Ending.BROKEN: (BodyBroken, "The body's chunked framing is broken"),
+}
+
+
+def _raise_bad_ending(ending: Ending | None, info: UploadInfo) -> None:
+    if ending in _BAD_ENDINGS:
+        error, sentence = _BAD_ENDINGS[ending]
+        raise error(
+            f"{sentence}; the {info.offset} bytes up to Upload-Offset are kept.",
+            offset=info.offset,
+        )
