@@ -11,6 +11,8 @@ from processing.limits import Limits
 from tusd_server.errors import BadSetting
 
 PREFIX = "TUSD_"
+CLIENT_VARIABLES = frozenset({"TUSD_URL", "TUSD_TOKEN"})
+"""What `tusd-server upload` reads; a server started from the same shell is not disturbed."""
 MIB = 1024 * 1024
 
 Durability = Literal["finish", "chunk", "none"]
@@ -219,7 +221,7 @@ class Settings:
         known = {PREFIX + f.name.upper(): f for f in dataclasses.fields(cls)}
         values: dict[str, Any] = {}
         for name, text in environ.items():
-            if not name.startswith(PREFIX):
+            if not name.startswith(PREFIX) or name in CLIENT_VARIABLES:
                 continue
             if name not in known:
                 raise BadSetting(f"{name} is not a setting; docs/configuration.md lists them all.")
