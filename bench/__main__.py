@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     sizes = Sizes(slow_uploads=options.slow_uploads)
     if options.quick:
         sizes = sizes.divided(8)
-    results = report.Results([])
+    results = report.Results([], options.repeat)
     chosen = _servers(options, results)
     if not chosen:
         print(*results.notes, sep="\n", file=sys.stderr)
@@ -53,14 +53,21 @@ class _Run:
         self._results = results
 
     def all_loads(self, loads: Sequence[str], repeat: int) -> None:
-        """Interleave the servers, so that a drift of the machine hits all of them alike."""
+        """Take turns and begin each turn with another one, so that no place is the better one."""
+        runners: list[servers.Server | None] = [None, *self._servers]
         for load in loads:
-            for turn in range(1, repeat + 1):
-                _say(f"{load} {turn}/{repeat}: floor")
-                self._results.add(report.FLOOR, floor(load, self._directory, self._sizes))
-                for server in self._servers:
-                    _say(f"{load} {turn}/{repeat}: {server.name}")
-                    self._one_load(load, server)
+            for turn in range(repeat):
+                first = turn % len(runners)
+                for server in runners[first:] + runners[:first]:
+                    name = server.name if server else report.FLOOR
+                    _say(f"{load} {turn + 1}/{repeat}: {name}")
+                    self._one_turn(load, server)
+
+    def _one_turn(self, load: str, server: servers.Server | None) -> None:
+        if server:
+            self._one_load(load, server)
+        else:
+            self._results.add(report.FLOOR, floor(load, self._directory, self._sizes))
 
     def _one_load(self, load: str, server: servers.Server) -> None:
         with tempfile.TemporaryDirectory(dir=self._directory) as directory:
@@ -107,9 +114,11 @@ def _facts(
 ) -> list[str]:
     return [
         "CPU is user and system time of the server's whole process tree; memory is the tree's "
-        "growth from before the slow uploads to its highest value while all are under way.",
-        f"Figures are medians of {options.repeat}; servers take turns within each load, "
-        f"and TUSD_DURABILITY is {options.durability}.",
+        "growth from before the slow uploads to its highest value while all are under way, "
+        "and so long new POSTs are timed, each on a connection of its own.",
+        f"Figures are medians of {options.repeat} with [least to most]; servers and the floor "
+        "take turns within each load, each turn begins with another; "
+        f"ours runs with TUSD_DURABILITY={options.durability} and TUSD_MAX_SIZE of 1 GiB.",
         *(f"{server.name}: {server.version}." for server in chosen),
         *machine.facts(arguments, options.tmp),
     ]
@@ -119,6 +128,7 @@ def _print(
     options: argparse.Namespace, results: report.Results, sizes: Sizes, facts: Sequence[str]
 ) -> None:
     rows = report.metrics(sizes, " or ".join(sorted(results.memory_kinds)))
+    report.doubt_what_is_below_the_floor(results, rows)
     form = report.as_markdown if options.markdown else report.as_text
     print(form(results, rows, facts))
     if options.json:

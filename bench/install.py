@@ -20,7 +20,7 @@ TUSPYSERVER = (
 _INSTALL_WITHIN_SECONDS = 300
 
 
-class PeerMissing(Exception):  # noqa: N818 - the bench goes on without it
+class PeerMissing(Exception):
     """A peer cannot be had on this machine; the text is one sentence."""
 
 

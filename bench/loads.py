@@ -17,7 +17,6 @@ from bench.wire import Endpoint, Line, LoadFailed, Reply, creation, deletion, he
 SMALL_BYTES = 4096
 CHUNK_BYTES = 5 * MIB
 _WARM_UP_SHARE = 8
-_SPARE_BYTES = 64 * MIB
 
 
 @dataclass(frozen=True)
@@ -134,16 +133,17 @@ def slow(target: Target, sizes: Sizes) -> Outcome:
             sizes.slow_seconds,
             lambda: held.append(memory_bytes(target.pids, target.memory_kind)),
         )
-        seconds, probe_failures = probe.end()
+        posts, probe_failures = probe.end()
         meter.stop()
     _remove(target, paths)
     figures = {
         "slow_cpu": meter.cpu,
-        "slow_post_p99": percentile(seconds, 99) * 1000,
         "slow_failed": float(len(trickled.failures) + len(probe_failures)),
     }
-    # Nothing was held together when the server cut them all off before the first sample.
-    if held:
+    seconds = [took for began, took in posts if trickled.began <= began <= trickled.ended]
+    # Empty when the server cut all of them off before they were under way together.
+    if held and seconds:
+        figures["slow_post_p99"] = percentile(seconds, 99) * 1000
         figures["slow_memory"] = (max(held) - before) / 1024 / sizes.slow_uploads
     failures = tuple(dict.fromkeys(trickled.failures + probe_failures))
     return Outcome(figures, failures, meter.driver_share)
@@ -177,7 +177,7 @@ def _files(target: Target, metric: str, lengths: Sequence[int], patch_bytes: int
 
 
 def _file(target: Target, length: int, patch_bytes: int) -> Meter:
-    touch(target.scratch, length + _SPARE_BYTES)
+    touch(target.scratch, length)
     with Line(target.endpoint) as line:
         meter = Meter(target.pids)
         path = _upload(line, target.endpoint, length, patch_bytes)
@@ -206,7 +206,7 @@ def _small_uploads(target: Target, sizes: Sizes, upload: Upload, metric: str) ->
     paths: list[str] = []
     warm_up = sizes.uploads // _WARM_UP_SHARE
     _run(target, (upload(target, paths) for _ in range(warm_up)), sizes)
-    touch(target.scratch, sizes.uploads * SMALL_BYTES + _SPARE_BYTES)
+    touch(target.scratch, sizes.uploads * SMALL_BYTES)
     meter = Meter(target.pids)
     seconds = _run(target, (upload(target, paths) for _ in range(sizes.uploads)), sizes)
     meter.stop()

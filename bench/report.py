@@ -10,6 +10,8 @@ from bench.loads import Sizes
 
 FLOOR = "floor"
 OURS = "ours"
+# CPU is counted in ticks, one or two per cent of a full bulk load.
+_TICK_TOLERANCE = 0.98
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Results:
     """Every figure measured, in the order of measuring; rows may stay empty."""
 
     servers: Sequence[str]
+    turns: int = 1
     figures: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     failed: set[str] = field(default_factory=set)
@@ -64,6 +67,19 @@ def metrics(sizes: Sizes, memory_kind: str) -> list[Metric]:
         Metric("slow_post_p99", f"{crowd}: a new POST", "p99 ms"),
         Metric("slow_failed", crowd, "failed requests"),
     ]
+
+
+def doubt_what_is_below_the_floor(results: Results, rows: Sequence[Metric]) -> None:
+    """Note every median clearly under the floor's: no server can do with less than the floor."""
+    for row in rows:
+        least = results.median(row.key, FLOOR)
+        for server in results.servers:
+            value = results.median(row.key, server)
+            if least is not None and value is not None and value < least * _TICK_TOLERANCE:
+                results.note(
+                    f"{server}, {row.label}: below the floor, which no server can be; the run was "
+                    "too noisy or something is measured wrongly, so do not quote this ratio."
+                )
 
 
 def as_text(results: Results, rows: Sequence[Metric], facts: Sequence[str]) -> str:
@@ -113,7 +129,16 @@ def _cell(results: Results, key: str, server: str) -> str:
         for name in (OURS, FLOOR)
         if name != server != FLOOR and (reference := results.median(key, name))
     ]
-    return f"{_figure(value)} ({', '.join(ratios)})" if ratios else _figure(value)
+    values = results.figures[key][server]
+    shown = _figure(value) + _spread(values)
+    if len(values) < results.turns:
+        shown += f" only {len(values)} of {results.turns} turns"
+    return f"{shown} ({', '.join(ratios)})" if ratios else shown
+
+
+def _spread(values: Sequence[float]) -> str:
+    low, high = _figure(min(values)), _figure(max(values))
+    return f" [{low} to {high}]" if low != high else ""
 
 
 def _figure(value: float) -> str:

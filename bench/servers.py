@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bench import install
+from bench.body import GIB
 from bench.loads import Target
 from bench.procfs import memory_kind, tree
 from bench.wire import Endpoint, Line, LoadFailed
@@ -118,7 +119,12 @@ def ours(workers: int, durability: str) -> Started:
     """This repository's server, without authentication and without the processing worker."""
     command = [sys.executable, "-m", "tusd_server", "serve", "--host", "127.0.0.1"]
     command += ["--port", "{port}", "--data-dir", "{directory}", "--auth", "off", "--no-worker"]
-    environment = {"TUSD_DURABILITY": durability, "TUSD_LOG_LEVEL": "warning"}
+    environment = {
+        "TUSD_DURABILITY": durability,
+        "TUSD_LOG_LEVEL": "warning",
+        # The bulk file is larger than the largest upload by default.
+        "TUSD_MAX_SIZE": str(GIB),
+    }
     version = f"{_output('git', 'describe', '--always', '--dirty')}, {workers} worker(s)"
     return Started(OURS, version, [*command, "--workers", str(workers)], "/healthz", environment)
 

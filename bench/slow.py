@@ -3,10 +3,10 @@
 import multiprocessing
 import selectors
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from multiprocessing.connection import Connection
 
 from bench.body import BLOCK
@@ -14,15 +14,20 @@ from bench.wire import Endpoint, Line, LoadFailed, creation, patch_head
 
 PIECE_BYTES = 1024
 _PIECE_EVERY_SECONDS = 1.0
+_BEGINNING_PER_SECOND = 2000
 _PROBE_EVERY_SECONDS = 0.05
 _LAST_ANSWERS_WITHIN_SECONDS = 30.0
 
 
 @dataclass
 class Trickled:
-    """How it went; `failures` holds one sentence per upload that did not end well."""
+    """How it went; `failures` holds one sentence per upload that did not end well.
 
-    finished: int = 0
+    `began` and `ended` enclose the time in which all uploads were under way (monotonic seconds).
+    """
+
+    began: float
+    ended: float
     failures: list[str] = field(default_factory=list)
 
 
@@ -30,6 +35,7 @@ class Trickled:
 class _Phone:
     line: Line
     path: str
+    begun: bool = False
     sent: int = 0
 
 
@@ -42,7 +48,6 @@ def trickle(
     """
     phones = [_Phone(Line(endpoint), path) for path in paths]
     with closing(_Trickle(endpoint, phones, pieces)) as load:
-        load.start()
         while load.sending:
             load.step()
             load.once_a_second(every_second)
@@ -52,41 +57,34 @@ def trickle(
 
 class _Trickle:
     def __init__(self, endpoint: Endpoint, phones: Sequence[_Phone], pieces: int) -> None:
-        self.result = Trickled()
         self._endpoint = endpoint
+        self._phones = phones
         self._length = pieces * PIECE_BYTES
         self._waiting = set(map(id, phones))
-        self._phones = phones
-        self._due: deque[tuple[float, _Phone]] = deque()
         self._selector = selectors.DefaultSelector()
-        self._next_call = 0.0
+        now = time.monotonic()
+        ramp = min(max(1.0, len(phones) / _BEGINNING_PER_SECOND), pieces / 2)
+        # Begun in this order, so a heap already: what is due first stands first.
+        self._due = [(now + ramp * n / len(phones), n) for n in range(len(phones))]
+        self.result = Trickled(now + ramp + 1, now + pieces * _PIECE_EVERY_SECONDS)
+        self._next_call = self.result.began
 
     @property
     def sending(self) -> bool:
         return bool(self._due)
 
-    def start(self) -> None:
-        now = time.monotonic()
-        for number, phone in enumerate(self._phones):
-            phone.line.send(patch_head(self._endpoint, phone.path, 0, self._length))
-            self._selector.register(phone.line.socket, selectors.EVENT_READ, phone)
-            share = number / len(self._phones)
-            self._due.append((now + _PIECE_EVERY_SECONDS * (1 + share), phone))
-        self._next_call = now + 2 * _PIECE_EVERY_SECONDS
-        self._calls_end = now + self._length / PIECE_BYTES * _PIECE_EVERY_SECONDS
-
     def step(self) -> None:
         """Send what is due, read what has come, and sleep no longer than to the next piece."""
         while self._due and self._due[0][0] <= time.monotonic():
-            due, phone = self._due.popleft()
-            if id(phone) in self._waiting:
-                self._send_piece(phone, due)
+            due, number = heappop(self._due)
+            if id(self._phones[number]) in self._waiting:
+                self._go_on(number, due)
         pause = self._due[0][0] - time.monotonic() if self._due else 0
         self._read(max(0.0, pause))
 
     def once_a_second(self, call: Callable[[], None]) -> None:
         now = time.monotonic()
-        if self._next_call <= now < self._calls_end:
+        if self._next_call <= now < self.result.ended:
             self._next_call = now + 1
             call()
 
@@ -103,11 +101,17 @@ class _Trickle:
             phone.line.close()
         self._selector.close()
 
-    def _send_piece(self, phone: _Phone, due: float) -> None:
-        phone.line.send_more(BLOCK[phone.sent : phone.sent + PIECE_BYTES])
-        phone.sent += PIECE_BYTES
+    def _go_on(self, number: int, due: float) -> None:
+        phone = self._phones[number]
+        if phone.begun:
+            phone.line.send_more(BLOCK[phone.sent : phone.sent + PIECE_BYTES])
+            phone.sent += PIECE_BYTES
+        else:
+            phone.line.send(patch_head(self._endpoint, phone.path, 0, self._length))
+            self._selector.register(phone.line.socket, selectors.EVENT_READ, phone)
+            phone.begun = True
         if phone.sent < self._length:
-            self._due.append((due + _PIECE_EVERY_SECONDS, phone))
+            heappush(self._due, (due + _PIECE_EVERY_SECONDS, number))
 
     def _read(self, timeout: float) -> None:
         for key, _ in self._selector.select(timeout):
@@ -121,7 +125,6 @@ class _Trickle:
         reply = phone.line.receive()
         if reply is not None:
             reply.expect("A slow PATCH", 204, self._length)
-            self.result.finished += 1
             self._hang_up(phone)
 
     def _hang_up(self, phone: _Phone) -> None:
@@ -143,12 +146,12 @@ class Probe:
     def begin(self) -> None:
         self._ours.send("begin")
 
-    def end(self) -> tuple[list[float], list[str]]:
-        """The seconds of every POST, and a sentence for every one that failed."""
+    def end(self) -> tuple[list[tuple[float, float]], list[str]]:
+        """When each POST began (monotonic) and its seconds; a sentence for each that failed."""
         self._ours.send("end")
-        seconds, failures = self._ours.recv()
+        posts, failures = self._ours.recv()
         self._process.join()
-        return seconds, failures
+        return posts, failures
 
     def close(self) -> None:
         self._process.kill()
@@ -158,14 +161,14 @@ class Probe:
 def _probe(parent: Connection, endpoint: Endpoint) -> None:
     parent.send("ready")
     parent.recv()
-    seconds: list[float] = []
+    posts: list[tuple[float, float]] = []
     failures: list[str] = []
     while not parent.poll(_PROBE_EVERY_SECONDS):
-        started = time.perf_counter()
+        began = time.monotonic()
         try:
             with Line(endpoint) as line:
                 line.ask(creation(endpoint, PIECE_BYTES)).expect("A new POST", 201)
         except LoadFailed as failure:
             failures.append(str(failure))
-        seconds.append(time.perf_counter() - started)
-    parent.send((seconds, failures))
+        posts.append((began, time.monotonic() - began))
+    parent.send((posts, failures))

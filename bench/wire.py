@@ -13,7 +13,7 @@ _OFFSET_STREAM = "application/offset+octet-stream"
 _NO_CONTENT = 204
 
 
-class LoadFailed(Exception):  # noqa: N818 - it names what happened to the load
+class LoadFailed(Exception):
     """A server did not answer a load as tus 1.0 asks; the text is one sentence."""
 
 

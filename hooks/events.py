@@ -145,7 +145,7 @@ class HookReply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class HookRejected(Exception):  # noqa: N818 (says what happened)
+class HookRejected(Exception):
     """A hook's veto; final for the client.
 
     `code` is stable and for programs, `message` is one sentence for people. `kind` says what was

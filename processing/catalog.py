@@ -77,7 +77,7 @@ class Catalog:
         return self.database.write(lambda connection: self._receive(connection, fresh))
 
     def _receive(self, connection: Connection, fresh: Mapping[str, Any]) -> Medium:
-        if connection.execute(self._insert, fresh).rowcount != 1:
+        if connection.scalar(self._insert, fresh) is None:
             known = connection.execute(self._by_upload, {"of_upload": fresh["upload_id"]})
             return _medium(known.one()._asdict())
         self._put_job(connection, PROCESS, fresh["id"])

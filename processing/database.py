@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql.dml import ReturningInsert
 
 T = TypeVar("T")
 DIALECTS = ("sqlite", "postgresql")
@@ -51,11 +52,15 @@ class Database:
         """
         return self._patiently(self.engine, work)
 
-    def insert_if_new(self, table: Table, column: str) -> sqlite.Insert | postgresql.Insert:
-        """An INSERT that does nothing when a row with the same value in `column` is there."""
-        if self.kind == "sqlite":
-            return sqlite.insert(table).on_conflict_do_nothing(index_elements=[column])
-        return postgresql.insert(table).on_conflict_do_nothing(index_elements=[column])
+    def insert_if_new(self, table: Table, column: str) -> ReturningInsert[tuple[str]]:
+        """An INSERT that does nothing when a row with one of its unique values is there.
+
+        Its result is the new row's `column`, and no row otherwise.
+        """
+        kind = sqlite.insert if self.kind == "sqlite" else postgresql.insert
+        # No target: of two rows that agree in several unique columns, PostgreSQL may notice any
+        # of these first, and raises for one that is not named.
+        return kind(table).on_conflict_do_nothing().returning(table.c[column])
 
     def only_one_at_a_time(self, connection: Connection, errand: int) -> None:
         """Until this transaction ends, others with the same errand number wait here.

@@ -91,7 +91,7 @@ class Queue:
             "parked": False,
             "created_at": now,
         }
-        return connection.execute(self._insert, values).rowcount == 1
+        return connection.scalar(self._insert, values) is not None
 
     def claim(self, lease_seconds: float) -> Job | None:
         """The job that has been visible longest, now ours for `lease_seconds`; None when idle.

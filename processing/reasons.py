@@ -19,8 +19,14 @@ REASONS: Final[dict[str, str]] = {
     "video_too_large_dimensions": "A video track has a side longer than allowed.",
     "image_too_small": "The image has a side shorter than allowed.",
     "image_too_large_dimensions": "The image has a side longer than allowed.",
+    "post_of_another_user": "The medium names a post that belongs to another user.",
+    "processing_failed": "The server failed to examine the file at every try; it can try again.",
+    "registration_failed": "The posts backend could not be told of the medium; it can be retried.",
 }
-"""Every code a medium can be rejected with, and what it means. Codes never change meaning."""
+"""Every code a record can carry, and what it means. Codes never change meaning.
+
+The last two come with the state `failed`, all others with `rejected`.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ class Shelf:
         """The absolute path; ValueError for one that leads out of the uploads folder."""
         full = self._data_dir / path
         # The folder is resolved, not the file: a file that is a link is removed, not followed.
-        if not (full.parent.resolve() / full.name).is_relative_to(self._root) or ".." in full.parts:
+        if ".." in full.parts or not full.parent.resolve().is_relative_to(self._root):
             raise ValueError(f"{path!r} is not below {self._root}; nothing was touched.")
         return full
 

@@ -10,11 +10,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, make_url
 
+from hooks.posts import EmbeddedPosts
 from processing.catalog import Catalog
 from processing.declared import Declared
 from processing.examined import Examined, Thumbnail
 from processing.medium import Medium, Received
 from processing.moments import Clock, utc_now
+from processing.reconciler import Reconciler
+from processing.shelf import Shelf
+from processing.tasks import Examine, Tasks
+from processing.wake import PollingWaker
+from processing.worker import Pace, Worker
 from tests.services import ServiceMissing, postgres_server
 
 START = datetime(2026, 11, 22, 12, 30, 5, tzinfo=UTC)
@@ -152,3 +158,27 @@ def clock() -> FakeClock:
 def catalog(database_url: str, clock: FakeClock) -> Iterator[Catalog]:
     with migrated(database_url, clock) as catalog:
         yield catalog
+
+
+def worker_for(
+    catalog: Catalog, folder: Path, pipeline: Examine = examine, **pace: float
+) -> Worker:
+    """A worker over one data directory, with embedded posts and a pace fit for tests."""
+    shelf = Shelf(folder)
+    work_dir = folder / "work"
+    tasks = Tasks(
+        catalog=catalog,
+        examine=pipeline,
+        files=FolderFiles(folder),
+        shelf=shelf,
+        posts=EmbeddedPosts(catalog, shelf),
+        work_dir=work_dir,
+    )
+    nothing: list[Received] = []
+    reconciler = Reconciler(
+        catalog=catalog, shelf=shelf, finished_uploads=lambda: nothing, work_dir=work_dir
+    )
+    quick = replace(Pace(), backoff_seconds=0.01, **pace)  # type: ignore[arg-type]
+    return Worker(
+        catalog=catalog, tasks=tasks, reconciler=reconciler, waker=PollingWaker(0.01), pace=quick
+    )

@@ -5,15 +5,21 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, get_args
 
+from processing.medium import Status
 from tusd_server import __version__
+from tusd_server.commands import arguments
 from tusd_server.errors import BadSetting, TusdError
 from tusd_server.settings import Settings
 
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction["_Parser"]
 
-def main(arguments: Sequence[str] | None = None) -> None:
+
+def main(argv: Sequence[str] | None = None) -> None:
     """Run one command and exit with its status; a bad setting is one sentence and status 2."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(argv)
     try:
         sys.exit(options.run(options))
     except BadSetting as error:
@@ -24,6 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:
+        # `tusd-server ls | head`; the interpreter would complain once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -45,27 +55,178 @@ def _worker(options: argparse.Namespace) -> int:
     return work(_settings(options))
 
 
+def _token(options: argparse.Namespace) -> int:
+    from tusd_server.auth import User
+    from tusd_server.commands.token import token
+
+    return token(_settings(options), User(options.user, staff=options.staff), options.hours)
+
+
+def _upload(options: argparse.Namespace) -> int:
+    from tusd_server.commands.upload import Wishes, upload
+
+    return upload(
+        Wishes(
+            files=options.files,
+            url=options.url,
+            token=options.token,
+            post_id=options.post_id,
+            chunk_size=options.chunk_size,
+            as_json=options.json,
+            wait=not options.no_wait,
+            wait_seconds=options.wait_seconds,
+            give_up_seconds=options.give_up_seconds,
+            resume_file=options.resume_file,
+        )
+    )
+
+
+def _ls(options: argparse.Namespace) -> int:
+    from tusd_server.commands.ls import Choice, ls
+
+    choice = Choice(owner=options.owner, status=options.status, unfinished_only=options.unfinished)
+    return ls(_settings(options), choice, as_json=options.json)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from tusd_server.commands.doctor import doctor
+
+    return doctor(lambda: _settings(options))
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells what was wrong in one sentence, without the usage in front of it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message.rstrip('.')}; see `{self.prog} --help`.\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="tusd-server",
         description="Resumable media uploads. Settings come from TUSD_* variables.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
+    _add_serve(commands)
+    _add_worker(commands)
+    _add_token(commands)
+    _add_upload(commands)
+    _add_ls(commands)
+    _add_doctor(commands)
+    return parser
 
+
+def _add_serve(commands: "Commands") -> None:
     serve = commands.add_parser("serve", help="run web and worker processes")
     serve.set_defaults(run=_serve)
     serve.add_argument("--host", help="address to listen on (127.0.0.1)")
-    serve.add_argument("--port", type=int, help="port to listen on (1080); 0 takes a free one")
-    serve.add_argument("--workers", type=int, help="web processes (one a core, at most 4)")
+    serve.add_argument(
+        "--port", type=arguments.port, help="port to listen on (1080); 0 takes a free one"
+    )
+    serve.add_argument(
+        "--workers", type=arguments.count, help="web processes (one a core, at most 4)"
+    )
     serve.add_argument("--auth", choices=("jwt", "off"), help="who may upload (jwt)")
     serve.add_argument("--no-worker", action="store_true", help="run the web processes alone")
     _data_dir(serve)
 
+
+def _add_worker(commands: "Commands") -> None:
     worker = commands.add_parser("worker", help="run one worker process alone")
     worker.set_defaults(run=_worker)
     _data_dir(worker)
-    return parser
+
+
+def _add_token(commands: "Commands") -> None:
+    token = commands.add_parser("token", help="print a token for a user")
+    token.set_defaults(run=_token)
+    token.add_argument(
+        "--user", type=arguments.user, required=True, help="name of the user, the claim `sub`"
+    )
+    token.add_argument("--staff", action="store_true", help="let the user see everybody's media")
+    token.add_argument("--hours", type=arguments.hours, default=24.0, help="how long it holds (24)")
+    _data_dir(token)
+
+
+def _add_upload(commands: "Commands") -> None:
+    upload = commands.add_parser(
+        "upload",
+        help="send files to a server",
+        description="Send files to a server, and wait until it has examined them. What was "
+        "interrupted goes on where it was when the same command runs again.",
+        epilog="Exit status: 0 when all files are ready, 1 when one was refused or did not "
+        "arrive, 2 for bad arguments, 130 after Ctrl-C.",
+    )
+    upload.set_defaults(run=_upload)
+    upload.add_argument("files", type=Path, nargs="+", metavar="FILE", help="file to send")
+    upload.add_argument(
+        "--url",
+        type=arguments.server_url,
+        default=os.environ.get("TUSD_URL") or "http://127.0.0.1:1080",
+        help="server to send to (TUSD_URL, or http://127.0.0.1:1080)",
+    )
+    upload.add_argument(
+        "--token",
+        type=arguments.token,
+        default=os.environ.get("TUSD_TOKEN") or None,
+        help="token of the user who sends (TUSD_TOKEN)",
+    )
+    upload.add_argument("--post-id", metavar="ID", help="post that the files belong to")
+    upload.add_argument(
+        "--chunk-size",
+        type=arguments.size,
+        default="8MiB",
+        metavar="SIZE",
+        help="most bytes of one request (8MiB)",
+    )
+    upload.add_argument("--json", action="store_true", help="print each record as a line of JSON")
+    upload.add_argument(
+        "--no-wait", action="store_true", help="do not wait until files are examined"
+    )
+    upload.add_argument(
+        "--wait-seconds",
+        type=arguments.seconds,
+        default=600.0,
+        metavar="N",
+        help="longest wait for that, for each file (600)",
+    )
+    upload.add_argument(
+        "--give-up-seconds",
+        type=arguments.seconds,
+        default=120.0,
+        metavar="N",
+        help="longest time without progress before giving up (120)",
+    )
+    upload.add_argument(
+        "--resume-file",
+        type=Path,
+        metavar="PATH",
+        help="where to remember what was begun (~/.local/state/tusd-server/uploads.json)",
+    )
+
+
+def _add_ls(commands: "Commands") -> None:
+    ls = commands.add_parser("ls", help="list unfinished uploads and media of this machine")
+    ls.set_defaults(run=_ls)
+    ls.add_argument("--json", action="store_true", help="print each as a line of JSON")
+    which = ls.add_mutually_exclusive_group()
+    which.add_argument("--unfinished", action="store_true", help="list unfinished uploads alone")
+    which.add_argument("--status", choices=get_args(Status), help="list media of this status alone")
+    ls.add_argument("--owner", metavar="USER", help="list what belongs to this user alone")
+    _data_dir(ls)
+
+
+def _add_doctor(commands: "Commands") -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        help="check settings, disk, database and tools",
+        description="Check settings, disk, database and tools: one line each, beginning with "
+        "ok, warn (the server works with less) or fail.",
+        epilog="Exit status: 1 when a check failed, 0 otherwise.",
+    )
+    doctor.set_defaults(run=_doctor)
+    _data_dir(doctor)
 
 
 def _data_dir(command: argparse.ArgumentParser) -> None:

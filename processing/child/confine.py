@@ -1,10 +1,12 @@
 """Give up, for good, what decoding a file does not need: memory, time, network, writing."""
 
 import ctypes
+import errno
 import os
 import resource
 import signal
 import sys
+from collections.abc import Sequence
 from typing import Final
 
 MIB: Final = 1024 * 1024
@@ -37,6 +39,7 @@ CHANGING_FILES: Final = (
     *("setxattr", "lsetxattr", "fsetxattr", "removexattr", "utimensat"),
 )
 EXECUTING: Final = ("execve", "execveat", "fork", "vfork")
+OPENING: Final = ("open", "openat", "openat2", "open_by_handle_at")
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
@@ -67,20 +70,32 @@ def _limit_resources() -> None:
         resource.setrlimit(number, (limit, limit))
 
 
+def seal() -> bool:
+    """Deny the opening of any further file; return whether that is in force.
+
+    Called once everything is imported and the medium is open: a decoder that is led to another
+    file, by a reference or by its own fault, cannot read it.
+    """
+    return _load_filter(OPENING, read_only=False)
+
+
 def _filter_calls(may_exec: bool) -> bool:
+    denied = (*NETWORK, *OTHERS, *CHANGING_FILES, *(() if may_exec else EXECUTING))
+    return _load_filter(denied, read_only=True)
+
+
+def _load_filter(denied: Sequence[str], *, read_only: bool) -> bool:
+    """Deny system calls from now on, and opening for writing when `read_only`."""
     try:
         import pyseccomp as seccomp
     except (ImportError, OSError, RuntimeError):
         return False
-    import errno
-
-    denied = (*NETWORK, *OTHERS, *CHANGING_FILES, *(() if may_exec else EXECUTING))
     refuse = seccomp.ERRNO(errno.EPERM)
     rules = seccomp.SyscallFilter(defaction=seccomp.ALLOW)
     try:
         for name in denied:
             _deny(rules, refuse, name)
-        for name, flags in (("open", 1), ("openat", 2)):
+        for name, flags in (("open", 1), ("openat", 2)) if read_only else ():
             for access in (os.O_WRONLY, os.O_RDWR):
                 mode = seccomp.Arg(flags, seccomp.MASKED_EQ, os.O_ACCMODE, access)
                 _deny(rules, refuse, name, mode)

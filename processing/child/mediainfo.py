@@ -4,11 +4,8 @@ from typing import Any, Final
 
 from pymediainfo import MediaInfo
 
+from processing.child.confine import seal
 from processing.child.refusal import Refused
-
-# Only a forced parser keeps libmediainfo from taking the file for a playlist and opening what
-# that names: with its own choice it fetched URLs and read other local files.
-_PARSERS: Final = {"video/mp4": "Mpeg4", "video/quicktime": "Mpeg4", "video/webm": "Mkv"}
 
 _FIELDS: Final = (
     *("track_type", "format", "width", "height", "duration", "rotation", "frame_rate"),
@@ -16,16 +13,21 @@ _FIELDS: Final = (
 )
 
 
-def parse(source: str, content_type: str) -> dict[str, Any]:
+def parse(source: str) -> dict[str, Any]:
     """Return `{"tracks": [...]}`, the general track included, with the fields used here.
 
-    `source` must be an absolute path: a bare name is taken for a possible URL. Raises `Refused`
-    with `unreadable`.
+    `source` must be an absolute path. Raises `Refused` with `unreadable`.
+
+    libmediainfo follows what it takes for a playlist to URLs and to other local files, and none
+    of its options stops that. So the open file is handed over and all further opening denied.
+    Where that cannot be denied it gets the path, which at least keeps it from fetching URLs.
     """
-    options = {"File_ForceParser": _PARSERS[content_type]}
-    try:
-        found = MediaInfo.parse(source, mediainfo_options=options).to_data()
-    except (RuntimeError, SyntaxError, ValueError) as error:
-        raise Refused("unreadable", f"{type(error).__name__}: {error}") from error
+    MediaInfo.can_parse()
+    with open(source, "rb") as file:
+        subject = file if seal() else source
+        try:
+            found = MediaInfo.parse(subject).to_data()
+        except (RuntimeError, SyntaxError, ValueError) as error:
+            raise Refused("unreadable", f"{type(error).__name__}: {error}") from error
     tracks = [{field: track.get(field) for field in _FIELDS} for track in found["tracks"]]
     return {"tracks": tracks}

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from processing.probed import Probed, VideoTrack, clockwise
 from processing.sandbox import Sandbox
-from processing.sniff import Kind
+from processing.sniff import WEBM, Kind
 
 _CODECS: Final = {
     "AVC": "h264",
@@ -33,7 +33,7 @@ class Mediainfo:
 
     def probe(self, source: Path, kind: Kind) -> Probed:
         """Read the headers; raises what the sandbox raises."""
-        answer = self.sandbox.ask("mediainfo", source=str(source), content_type=kind.content_type)
+        answer = self.sandbox.ask("mediainfo", source=str(source))
         videos: list[VideoTrack] = []
         general: Mapping[str, Any] = {}
         others: list[float] = []
@@ -50,7 +50,8 @@ class Mediainfo:
             container_duration=_number(general, "duration") / 1000,
             other_durations=tuple(others),
             bitrate=int(_number(general, "overall_bit_rate")) or None,
-            truncated=general.get("istruncated") == "Yes",
+            # A live WebM states no end, which the library takes for a missing one.
+            truncated=general.get("istruncated") == "Yes" and kind != WEBM,
         )
 
 

@@ -90,7 +90,7 @@ def _duration_faults(limits: Limits, duration: float) -> Iterator[Reason]:
         return
     # Judged as it is told, to a tenth: sound runs some hundredths past a three-minute picture.
     told = round(duration, 1)
-    found = f"The video lasts {told} s"
+    found = f"The video lasts {told:.1f} s"
     if told < limits.video_min_seconds:
         message = f"{found}; at least {limits.video_min_seconds:g} s are required."
         yield Reason("video_too_short", message)

@@ -158,7 +158,7 @@ def test_the_table_shows_medians_and_ratios(results: report.Results) -> None:
     text = report.as_text(results, report.metrics(Sizes(), "PSS"), ["Date: today."])
     bulk = next(line for line in text.splitlines() if line.startswith("512 MiB in one PATCH"))
     assert re.split(r"\s{2,}", bulk)[2:] == [
-        "0.6 (2.00 x floor)",
+        "0.6 [0.5 to 0.7] (2.00 x floor)",
         "1.2 (2.00 x ours, 4.00 x floor)",
         "0.3",
     ]
@@ -171,6 +171,23 @@ def test_a_load_without_a_figure_reads_failed_and_an_unmeasured_one_is_left_out(
     markdown = report.as_markdown(results, report.metrics(Sizes(), "PSS"), [])
     assert "| HEAD, 32 connections | CPU ms | 0.25 | failed |  |" in markdown
     assert "slow uploads" not in markdown
+
+
+def test_a_figure_below_the_floor_is_doubted_in_a_note(results: report.Results) -> None:
+    rows = report.metrics(Sizes(), "PSS")
+    report.doubt_what_is_below_the_floor(results, rows)
+    assert not any("below the floor" in note for note in results.notes)
+    results.add("peer", {"chunks_cpu": 0.2})
+    results.add(report.FLOOR, {"chunks_cpu": 0.3})
+    report.doubt_what_is_below_the_floor(results, rows)
+    assert results.notes[-1].startswith("peer, 256 MiB in 5 MiB PATCHes: below the floor")
+
+
+def test_a_median_of_fewer_turns_says_so() -> None:
+    results = report.Results(["ours"], turns=3)
+    results.add("ours", {"bulk_cpu": 0.5})
+    markdown = report.as_markdown(results, report.metrics(Sizes(), "PSS"), [])
+    assert "| 0.5 only 1 of 3 turns |" in markdown
 
 
 def test_json_keeps_every_single_figure(results: report.Results) -> None:

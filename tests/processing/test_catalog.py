@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from processing.catalog import Catalog
-from processing.medium import Place, Received, media_id_for
+from processing.medium import Medium, Place, Received, media_id_for
 from processing.queue import Job
 from processing.reasons import Reason
 from tests.records import EXAMINED, NO_THUMBNAIL, START, FakeClock, known, ready_medium, received
@@ -230,7 +230,7 @@ def uploads_of(owner: str, count: int) -> list[Received]:
 def test_pages_show_every_medium_once_newest_first(catalog: Catalog) -> None:
     for upload in uploads_of("alice", 7) + uploads_of("bob", 3):
         catalog.receive(upload)
-    seen = []
+    seen: list[Medium] = []
     after = None
     while True:
         page, after = catalog.find(owner="alice", after=after, limit=3)

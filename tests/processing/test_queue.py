@@ -32,7 +32,12 @@ def test_an_empty_queue_has_no_job(queue: Queue) -> None:
 def test_a_job_is_claimed_once_and_done_once(queue: Queue) -> None:
     assert put(queue)
     job = claimed(queue)
-    assert (job.kind, job.key, job.payload, job.attempts) == ("process", "k1", {"media_id": "k1"}, 1)
+    assert (job.kind, job.key, job.payload, job.attempts) == (
+        "process",
+        "k1",
+        {"media_id": "k1"},
+        1,
+    )
     assert queue.claim(LEASE) is None
     assert queue.done(job)
     assert not queue.done(job)

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processing.shelf import Shelf, safe_name, user_folder
@@ -42,6 +42,7 @@ def test_a_name_is_made_harmless(given_name: str | None, extension: str, name: s
     assert safe_name(given_name, extension) == name
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_any_name_becomes_one_short_component(given_name: str) -> None:
     name = safe_name(given_name, ".webp")
@@ -61,6 +62,7 @@ def test_another_user_gets_a_hash(owner: str) -> None:
     assert re.fullmatch(r"~[0-9a-f]{64}", user_folder(owner))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_two_users_never_share_a_folder(one: str, other: str) -> None:
     assert (user_folder(one) == user_folder(other)) == (one == other)

@@ -17,16 +17,17 @@ from processing.tools import Tools
 from tests import media
 
 FOUND = Tools.found()
+LIMITS = Limits()
 
 
-def finished(path: Path, limits: Limits = Limits(), tools: Tools = FOUND) -> Case:
+def finished(path: Path, limits: Limits = LIMITS, tools: Tools = FOUND) -> Case:
     kind = sniff(path.read_bytes()[:HEAD_BYTES])
     case = Case(path, Declared(), path.stat().st_size, kind)
     sandbox = Sandbox(30)
     return ThumbnailStep(limits, tools, sandbox)(ProbeStep(limits, FOUND, sandbox)(case))
 
 
-def thumbnail(path: Path, limits: Limits = Limits()) -> Image.Image:
+def thumbnail(path: Path, limits: Limits = LIMITS) -> Image.Image:
     case = finished(path, limits)
     assert case.thumbnail is not None
     assert case.thumbnail.status == "ready", case.thumbnail

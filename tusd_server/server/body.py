@@ -7,6 +7,7 @@ costs no buffer at all.
 """
 
 import contextlib
+import io
 import re
 import socket
 import struct
@@ -38,6 +39,25 @@ class _BrokenFraming(Exception):
     """The chunked coding is wrong."""
 
 
+def hang_up(sock: socket.socket, give_up: float) -> None:
+    """End a connection on which the client may still be sending, so that it gets our answer.
+
+    Closing a socket with unread bytes sends a reset, which can overtake the answer: the client
+    would see a broken connection in place of the 409 or 413. So our side is closed, and what
+    still comes is dropped until the client closes too, for at most DRAIN_BYTES and until
+    `give_up`, a moment of time.monotonic().
+    """
+    dropped = 0
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_WR)
+        while dropped < DRAIN_BYTES and (left := give_up - time.monotonic()) > 0:
+            sock.settimeout(left)
+            size = sock.recv_into(_BUFFER)
+            if not size:
+                return
+            dropped += size
+
+
 class RequestBody:
     """`wsgi.input` and uploads.body.Body in one, for both kinds of HTTP/1.1 framing.
 
@@ -50,6 +70,7 @@ class RequestBody:
         "_chunk_left",
         "_expects_continue",
         "_left",
+        "_may_hold",
         "_rfile",
         "_socket",
         "_stop",
@@ -72,6 +93,8 @@ class RequestBody:
         self._socket = sock
         self._left = length or 0
         self._chunk_left = 0
+        # Whether bytes that came together with the head, or with a chunk's, may lie in `_rfile`.
+        self._may_hold = True
         self._at_chunk_end = False
         self._expects_continue = expects_continue
         self._stop: Ending | None = None
@@ -131,19 +154,16 @@ class RequestBody:
     def settle(self) -> bool:
         """Deal with an unread rest once the answer is out; True when the connection may go on.
 
-        Closing a socket with unread bytes sends a reset, which can overtake the answer: the
-        client would see a broken connection in place of the 409 or 413. So a small rest is read;
-        otherwise our side is closed, and what still comes is dropped until the client closes
-        too, for at most DRAIN_BYTES and DRAIN_SECONDS.
+        A small rest is read; behind a larger one, or one that does not come, `hang_up`.
         """
         if not self.unread:
             return True
         give_up = time.monotonic() + DRAIN_SECONDS
-        if self.drainable and self._drain(give_up):
-            return True
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_WR)
-            self._linger(give_up)
+        if self.drainable:
+            self._drain(give_up)
+            if not self.unread:
+                return True
+        hang_up(self._socket, give_up)
         return False
 
     def _drain(self, give_up: float) -> bool:
@@ -151,15 +171,6 @@ class RequestBody:
             self._socket.settimeout(left)
             self._receive(_BUFFER)
         return not self.unread
-
-    def _linger(self, give_up: float) -> None:
-        dropped = 0
-        while dropped < DRAIN_BYTES and (left := give_up - time.monotonic()) > 0:
-            self._socket.settimeout(left)
-            size = self._socket.recv_into(_BUFFER)
-            if not size:
-                return
-            dropped += size
 
     def _discard(self) -> None:
         """pywsgi calls this behind every answer; the connection does it better, by `settle`."""
@@ -226,6 +237,8 @@ class RequestBody:
         size = self._next_size(len(view))
         if not size:
             return 0
+        if self._may_hold or size <= io.DEFAULT_BUFFER_SIZE:
+            size = self._held(size)
         received = self._rfile.readinto1(view[:size])
         if not received:
             raise EOFError
@@ -237,6 +250,16 @@ class RequestBody:
             if not self._left:
                 self.ending = Ending.COMPLETE
         return received
+
+    def _held(self, wanted: int) -> int:
+        """How many of `wanted` bytes `_rfile` can give without a read.
+
+        Asked for more than it holds, `readinto1` copies what it holds and then waits for the
+        socket; a reset or a timeout would take the copied bytes along.
+        """
+        held = len(self._rfile.peek())
+        self._may_hold = held > wanted
+        return min(held, wanted)
 
     def _next_size(self, wanted: int) -> int:
         """How many of `wanted` bytes belong to this body; 0 sets `ending`."""
@@ -272,6 +295,7 @@ class RequestBody:
         raise _BrokenFraming
 
     def _line(self) -> bytes:
+        self._may_hold = True
         line = self._rfile.readline(MAX_CHUNK_LINE)
         if not line.endswith(b"\n") and len(line) < MAX_CHUNK_LINE:
             raise EOFError

@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 import gevent
 from gunicorn.workers.ggevent import PyWSGIHandler
 
-from tusd_server.server.body import RequestBody
+from tusd_server.server.body import DRAIN_SECONDS, RequestBody, hang_up
 from tusd_server.server.reading import (
     MAX_LINE_BYTES,
     BadRequestHead,
@@ -28,6 +28,8 @@ class Connection(PyWSGIHandler):  # type: ignore[misc]
     wsgi_input: RequestBody
     environ: dict[str, Any]
     idle = True
+    # When the server began to wait for the head that it still reads.
+    head_since: float | None = None
 
     def handle(self) -> None:
         """Serve requests until the connection ends; the server can see it meanwhile."""
@@ -45,24 +47,8 @@ class Connection(PyWSGIHandler):  # type: ignore[misc]
         """Read one request and answer it; None ends the connection."""
         # A client that always has its next request ready would keep all others waiting.
         gevent.sleep(0)
-        self.idle = True
-        if self.server.stopping:
+        if self.server.stopping or not self._receive_head():
             return None
-        try:
-            line = self.rfile.readline(MAX_LINE_BYTES)
-        except OSError:
-            return None
-        if not line:
-            return None
-        self.idle = False
-        self.response_length = 0
-        self.time_start = time.time()
-        try:
-            self._read_head(line)
-        except (OSError, EOFError):
-            return None
-        except BadRequestHead as error:
-            return self._refusal(error)
         self.environ = self.get_environ()
         self.application = self.server.application
         self.handle_one_response()
@@ -71,11 +57,18 @@ class Connection(PyWSGIHandler):  # type: ignore[misc]
         self.socket.settimeout(self.server.network_timeout_seconds)
         return True
 
+    def end_slow_head(self, before: float) -> None:
+        """End a connection whose head began before this moment and is still not complete.
+
+        The timeout of a single read cannot see a client that sends a byte now and then.
+        """
+        if self.head_since is not None and self.head_since < before:
+            self._stop_reading()
+
     def wake_if_idle(self) -> None:
         """End a connection that waits for its next request; one that has begun is answered."""
         if self.idle:
-            with contextlib.suppress(OSError):
-                self.socket.shutdown(socket.SHUT_RD)
+            self._stop_reading()
 
     def interrupt(self) -> None:
         """Stop taking in a body: its bytes are kept and the client is told to try again."""
@@ -119,6 +112,8 @@ class Connection(PyWSGIHandler):  # type: ignore[misc]
             self.response_headers.append((b"Connection", b"close"))
         # pywsgi would also count the length of a body that a 204 must not have.
         super().finalize_headers()
+        if self.command == "HEAD":
+            self.response_use_chunked = False
 
     def log_request(self) -> None:
         """Write the access log's line, where the operator wants one."""
@@ -128,6 +123,33 @@ class Connection(PyWSGIHandler):  # type: ignore[misc]
     def log_error(self, msg: str, *args: object) -> None:
         """Errors of clients are theirs; they are told, and we count them at debug level."""
         self.server.logger.debug("client error: " + msg, *args)
+
+    def _write(self, data: bytes) -> None:
+        # A HEAD that X-HTTP-Method-Override turns into a GET is a HEAD to the client's reader.
+        if self.command != "HEAD":
+            super()._write(data)
+
+    def _receive_head(self) -> bool:
+        """Read the next request's head; False when there is none and the connection ends."""
+        self.idle = True
+        self.head_since = time.monotonic()
+        try:
+            line = self.rfile.readline(MAX_LINE_BYTES)
+            if not line:
+                return False
+            self.idle = False
+            self.head_since = time.monotonic()
+            self.response_length = 0
+            self.time_start = time.time()
+            self._read_head(line)
+        except BadRequestHead as error:
+            self._refuse(error)
+            return False
+        except (OSError, EOFError):
+            return False
+        finally:
+            self.head_since = None
+        return True
 
     def _read_head(self, line: bytes) -> None:
         if not line.endswith(b"\n"):
@@ -147,11 +169,15 @@ class Connection(PyWSGIHandler):  # type: ignore[misc]
             self.socket,
             length=self.headers.content_length,
             chunked=self.headers.chunked,
-            expects_continue="100-continue" in self.headers.tokens("expect"),
+            # "A server that receives a 100-continue expectation in an HTTP/1.0 request MUST ignore
+            # that expectation."
+            expects_continue=self.request_version != "HTTP/1.0"
+            and "100-continue" in self.headers.tokens("expect"),
         )
 
-    def _refusal(self, error: BadRequestHead) -> tuple[str, bytes]:
-        """pywsgi's form of an answer without a request: status and all bytes."""
+    def _refuse(self, error: BadRequestHead) -> None:
+        """Answer what is no request, and end the connection: nobody knows where the next begins."""
+        self.log_error("%s", error)
         status = (
             "431 Request Header Fields Too Large"
             if isinstance(error, HeadTooLarge)
@@ -162,7 +188,13 @@ class Connection(PyWSGIHandler):  # type: ignore[misc]
             f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\n"
             f"Content-Length: {len(text)}\r\nConnection: close\r\n\r\n"
         )
-        return status, head.encode("ascii") + text
+        with contextlib.suppress(OSError):
+            self.socket.sendall(head.encode("ascii") + text)
+            hang_up(self.socket, time.monotonic() + DRAIN_SECONDS)
+
+    def _stop_reading(self) -> None:
+        with contextlib.suppress(OSError):  # the client is gone already
+            self.socket.shutdown(socket.SHUT_RD)
 
     def _says_connection(self) -> bool:
         return any(name.lower() == b"connection" for name, _ in self.response_headers)

@@ -21,6 +21,9 @@ _FIELD_LINE = re.compile(
     rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*\r?\n"
 )
 _DIGITS = re.compile(r"[0-9]{1,19}", re.ASCII)
+# "Host = uri-host [ ":" port ]"; an empty one is allowed where there is no authority.
+# https://www.rfc-editor.org/rfc/rfc9110#section-7.2
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[!$%&'()*+,;=\-._~0-9A-Za-z]*)(?::[0-9]*)?", re.ASCII)
 
 
 class BadRequestHead(ValueError):
@@ -37,8 +40,9 @@ class RequestHeaders:
     __slots__ = ("chunked", "content_length", "fields")
 
     def __init__(self, fields: list[tuple[str, str]], version: str) -> None:
-        """Check the fields that say where the body ends; raises BadRequestHead."""
+        """Check the fields that say where the body ends, and Host; raises BadRequestHead."""
         self.fields = fields
+        self._check_host(version)
         self.chunked = self._chunked(version)
         self.content_length = self._content_length()
 
@@ -55,6 +59,14 @@ class RequestHeaders:
         return {token.strip().lower() for value in self.all(name) for token in value.split(",")} - {
             ""
         }
+
+    def _check_host(self, version: str) -> None:
+        # Two servers that believe in different ones of two hosts make different links.
+        hosts = self.all("host")
+        if not hosts and version == "HTTP/1.0":
+            return
+        if len(hosts) != 1 or _HOST.fullmatch(hosts[0]) is None:
+            raise BadRequestHead("Host must be there once and name a host and perhaps a port.")
 
     def _chunked(self, version: str) -> bool:
         codings = self.all("transfer-encoding")

@@ -38,6 +38,12 @@ class Server(PyWSGIServer):  # type: ignore[misc]
         for connection in list(self.connections):
             connection.wake_if_idle()
 
+    def end_slow_heads(self) -> None:
+        """End the connections whose next request's head takes far too long, waiting included."""
+        before = time.monotonic() - 2 * self.network_timeout_seconds
+        for connection in list(self.connections):
+            connection.end_slow_head(before)
+
     def interrupt(self) -> None:
         """Interrupt every body that is still being taken in."""
         for connection in list(self.connections):
@@ -58,6 +64,8 @@ class UploadWorker(GeventPyWSGIWorker):  # type: ignore[misc]
         servers = [self._serve(listener) for listener in self.sockets]
         while self.alive:
             self.notify()
+            for server in servers:
+                server.end_slow_heads()
             self._asked_to_stop.wait(1.0)
         for server in servers:
             server.refuse_new()

@@ -1,0 +1,175 @@
+"""tuspy, the client of the command line, unchanged."""
+
+import asyncio
+import io
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+from tusclient.client import TusClient
+from tusclient.exceptions import TusCommunicationError, TusUploadFailed
+from tusclient.storage.filestorage import FileStorage
+
+from tests.live import Live, make_token
+from tests.raw import Client, eventually, jpeg_bytes
+
+SIZE = 1_500_000
+CHUNK = 200_000
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Iterator[BinaryIO]:
+    """An open file, because tuspy leaves those open that it opens itself."""
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(jpeg_bytes(SIZE))
+    with path.open("rb") as file:
+        yield file
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Iterator[FileStorage]:
+    storage = FileStorage(str(tmp_path / "urls.json"))
+    yield storage
+    storage.close()
+
+
+def tus_client(server: Live, token: str | None = None) -> TusClient:
+    headers = {"Authorization": f"Bearer {token or server.token()}"}
+    return TusClient(f"{server.url}/files/", headers=headers)
+
+
+def path_of(url: str | None) -> str:
+    assert url is not None
+    return "/files/" + url.rpartition("/")[2]
+
+
+@pytest.mark.parametrize("chunk_size", [CHUNK, SIZE, SIZE + 1, 2**63 - 1])
+def test_upload(web: Live, client: Client, photo: BinaryIO, chunk_size: int) -> None:
+    metadata = {"filename": "Ferien am Müggelsee.jpg", "filetype": "image/jpeg"}
+    uploader = tus_client(web).uploader(file_stream=photo, chunk_size=chunk_size, metadata=metadata)
+    uploader.upload()
+    assert client.download(path_of(uploader.url)) == jpeg_bytes(SIZE)
+
+
+def test_upload_async(web: Live, client: Client, photo: BinaryIO) -> None:
+    uploader = tus_client(web).async_uploader(file_stream=photo, chunk_size=CHUNK)
+    asyncio.run(uploader.upload())
+    assert client.download(path_of(uploader.url)) == jpeg_bytes(SIZE)
+
+
+def test_many_uploads_async(live: Live, photo: BinaryIO) -> None:
+    uploaders = [
+        tus_client(live).async_uploader(file_stream=photo, chunk_size=CHUNK) for _ in range(6)
+    ]
+
+    async def upload_all() -> None:
+        await asyncio.gather(*(uploader.upload() for uploader in uploaders))
+
+    asyncio.run(upload_all())
+    client = Client(live)
+    for uploader in uploaders:
+        assert client.offset(path_of(uploader.url)) == SIZE
+
+
+def test_empty_metadata_header(web: Live, client: Client, photo: BinaryIO) -> None:
+    """tuspy sends `upload-metadata:` with nothing behind it."""
+    uploader = tus_client(web).uploader(file_stream=photo, metadata={})
+    assert uploader.get_url_creation_headers()["upload-metadata"] == ""
+    uploader.upload()
+    assert client.offset(path_of(uploader.url)) == SIZE
+
+
+def test_resume_in_a_new_process(
+    web: Live, client: Client, photo: BinaryIO, storage: FileStorage, tmp_path: Path
+) -> None:
+    first = tus_client(web).uploader(
+        file_stream=photo, chunk_size=CHUNK, store_url=True, url_storage=storage
+    )
+    first.upload(stop_at=3 * CHUNK)
+    storage.close()
+    script = """
+import sys
+from tusclient.client import TusClient
+from tusclient.storage.filestorage import FileStorage
+
+url, token, photo, urls = sys.argv[1:]
+client = TusClient(url, headers={"Authorization": f"Bearer {token}"})
+storage = FileStorage(urls)
+uploader = client.uploader(photo, chunk_size=200_000, store_url=True, url_storage=storage)
+print(uploader.url, uploader.offset)
+uploader.upload()
+storage.close()
+"""
+    arguments = [f"{web.url}/files/", web.token(), photo.name, str(tmp_path / "urls.json")]
+    found = subprocess.run(
+        [sys.executable, "-c", script, *arguments], check=True, capture_output=True, text=True
+    )
+    assert found.stdout.split() == [first.url, str(3 * CHUNK)]
+    assert client.download(path_of(first.url)) == jpeg_bytes(SIZE)
+
+
+def test_resume_of_a_finished_upload_sends_nothing(
+    web: Live, photo: BinaryIO, storage: FileStorage
+) -> None:
+    options = {"store_url": True, "url_storage": storage}
+    first = tus_client(web).uploader(file_stream=photo, **options)
+    first.upload()
+    again = tus_client(web).uploader(file_stream=photo, **options)
+    again.upload()
+    assert (again.url, again.offset, again.request) == (first.url, SIZE, None)
+
+
+def test_lost_chunk_is_sent_again(web: Live, client: Client, photo: BinaryIO) -> None:
+    uploader = tus_client(web).uploader(
+        file_stream=photo, chunk_size=CHUNK, retries=1, retry_delay=0
+    )
+    uploader.upload(stop_at=2 * CHUNK)
+    path = path_of(uploader.url)
+    content = jpeg_bytes(SIZE)
+    # As after an answer that got lost: the server is further than the client knows.
+    assert client.patch(path, 2 * CHUNK, content[2 * CHUNK : 3 * CHUNK]).status == 204
+    uploader.upload()
+    assert client.download(path) == content
+
+
+def test_empty_file(live: Live) -> None:
+    uploader = tus_client(live).uploader(file_stream=io.BytesIO())
+    uploader.upload()
+    client = Client(live)
+    answer = client.ask("HEAD", path_of(uploader.url))
+    medium = f"/api/v1/media/{answer['upload-media-id']}"
+    eventually(lambda: client.ask("GET", medium).json()["status"], "rejected")
+    assert [reason["code"] for reason in client.ask("GET", medium).json()["reasons"]] == [
+        "empty_file"
+    ]
+
+
+@pytest.mark.parametrize("hours", [-1.0, None])
+def test_token_that_does_not_hold(web: Live, photo: BinaryIO, hours: float | None) -> None:
+    token = "garbled" if hours is None else make_token(hours=hours)
+    before = web.files()
+    with pytest.raises(TusCommunicationError) as failure:
+        tus_client(web, token).uploader(file_stream=photo).upload()
+    assert failure.value.status_code == 401
+    assert web.files() == before
+
+
+def test_upload_of_another_user(web: Live, photo: BinaryIO) -> None:
+    mine = tus_client(web).uploader(file_stream=photo, chunk_size=CHUNK)
+    mine.upload_chunk()
+    theirs = tus_client(web, web.token("bob"))
+    with pytest.raises(TusCommunicationError) as failure:
+        theirs.uploader(file_stream=photo, url=mine.url)
+    assert failure.value.status_code == 404
+    mine.upload()
+
+
+def test_wrong_content_fails_with_the_first_chunk(web: Live) -> None:
+    text = io.BytesIO(b"no video at all " * 100_000)
+    uploader = tus_client(web).uploader(file_stream=text, chunk_size=CHUNK)
+    with pytest.raises(TusUploadFailed) as failure:
+        uploader.upload()
+    assert (failure.value.status_code, uploader.offset) == (415, 0)

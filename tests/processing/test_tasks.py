@@ -1,0 +1,267 @@
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from processing.catalog import Catalog
+from processing.declared import Declared
+from processing.examined import Examined
+from processing.medium import Medium
+from processing.queue import Job
+from processing.reasons import Reason, Rejected
+from processing.shelf import Shelf
+from processing.tasks import Tasks
+from tests.records import EXAMINED, NO_THUMBNAIL, FolderFiles, examine, known, received
+
+BROKEN = Reason("unreadable", "The file is broken; send another.")
+NOT_YOURS = Reason("post_of_another_user", "The post belongs to another user.")
+
+
+class PowerCut(Exception):
+    """The process ends here."""
+
+
+class Posts:
+    """A posts backend that counts what it was told, and refuses the post `foreign`."""
+
+    def __init__(self) -> None:
+        self.registered: list[str] = []
+
+    def register(self, medium: Medium) -> None:
+        if medium.post_id == "foreign":
+            raise Rejected(NOT_YOURS)
+        if medium.id not in self.registered:
+            self.registered.append(medium.id)
+
+
+@dataclass
+class Room:
+    """One data directory with everything that tasks touch."""
+
+    catalog: Catalog
+    folder: Path
+    files: FolderFiles
+    shelf: Shelf
+    posts: Posts
+
+    def tasks(self, pipeline: Callable[[Path, Declared, Path], Examined] = examine) -> Tasks:
+        return Tasks(
+            catalog=self.catalog,
+            examine=pipeline,
+            files=self.files,
+            shelf=self.shelf,
+            posts=self.posts,
+            work_dir=self.folder / "work",
+        )
+
+    def receive(self, upload_id: str = "u1", **changes: object) -> Medium:
+        self.files.add(upload_id)
+        return self.catalog.receive(received(upload_id, **changes))
+
+    def run(self, tasks: Tasks) -> str:
+        """Run the next job as a worker does; the answer is how it ended."""
+        job = self.claim()
+        outcome = tasks.run(job)
+        assert self.catalog.queue.done(job)
+        return outcome
+
+    def claim(self) -> Job:
+        job = self.catalog.queue.claim(30)
+        assert job is not None
+        return job
+
+    def shelved(self) -> dict[str, bytes]:
+        return {
+            str(path.relative_to(self.folder)): path.read_bytes()
+            for path in sorted((self.folder / "uploads").rglob("*"))
+            if path.is_file()
+        }
+
+
+@pytest.fixture
+def room(catalog: Catalog, tmp_path: Path) -> Room:
+    return Room(catalog, tmp_path, FolderFiles(tmp_path), Shelf(tmp_path), Posts())
+
+
+def refuse(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+    raise Rejected(BROKEN)
+
+
+VIDEO = "uploads/alice/20261122_123005_Holiday.mp4"
+THUMBNAIL = "uploads/alice/20261122_123005_Holiday.thumb.jpg"
+
+
+def test_a_good_file_ends_on_the_shelf_with_its_thumbnail(room: Room) -> None:
+    medium = room.receive()
+    assert room.run(room.tasks()) == "ready"
+    assert room.shelved() == {VIDEO: b"the bytes", THUMBNAIL: b"a small picture"}
+    assert known(room.catalog, medium.id).paths == (VIDEO, THUMBNAIL)
+    assert list((room.folder / "work").iterdir()) == []
+
+
+def test_the_pipeline_is_told_what_the_client_said(room: Room) -> None:
+    told: list[Declared] = []
+
+    def listen(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+        told.append(declared)
+        return examine(source, declared, thumbnail_to)
+
+    room.receive()
+    room.run(room.tasks(listen))
+    assert told == [Declared("Holiday.MP4", "video/mp4")]
+
+
+def test_a_file_without_a_thumbnail_is_ready_too(room: Room) -> None:
+    room.receive()
+    assert room.run(room.tasks(lambda *_: NO_THUMBNAIL)) == "ready"
+    assert list(room.shelved()) == [VIDEO]
+
+
+def test_two_uploads_of_one_name_and_moment_both_keep_their_bytes(room: Room) -> None:
+    for upload_id in ("u1", "u2"):
+        room.receive(upload_id)
+        room.run(room.tasks())
+    assert len(room.shelved()) == 4
+
+
+def test_the_extension_is_that_of_the_content(room: Room) -> None:
+    room.receive()
+    image = replace(EXAMINED, media_type="image", content_type="image/webp")
+
+    def as_image(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+        examine(source, declared, thumbnail_to)
+        return image
+
+    room.run(room.tasks(as_image))
+    assert VIDEO.replace(".mp4", ".webp") in room.shelved()
+
+
+def test_a_bad_file_is_rejected_and_removed(room: Room) -> None:
+    medium = room.receive()
+    assert room.run(room.tasks(refuse)) == "rejected"
+    assert known(room.catalog, medium.id).reasons == (BROKEN,)
+    assert not (room.folder / "u1").exists()
+    assert room.shelved() == {}
+
+
+def test_a_crash_between_the_verdict_and_the_removal_is_made_good(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room.receive()
+    job = room.claim()
+    with monkeypatch.context() as patch:
+        patch.setattr(room.files, "discard", cut)
+        with pytest.raises(PowerCut):
+            room.tasks(refuse).run(job)
+    assert (room.folder / "u1").exists()
+    assert room.tasks(refuse).run(job) == "rejected"
+    assert not (room.folder / "u1").exists()
+
+
+def test_a_medium_of_a_post_is_registered_once(room: Room) -> None:
+    medium = room.receive(post_id="p1")
+    assert [room.run(room.tasks()), room.run(room.tasks())] == ["ready", "registered"]
+    assert room.posts.registered == [medium.id]
+
+
+def test_a_refused_medium_is_rejected_and_removed(room: Room) -> None:
+    medium = room.receive(post_id="foreign")
+    assert [room.run(room.tasks()), room.run(room.tasks())] == ["ready", "rejected"]
+    assert known(room.catalog, medium.id).reasons == (NOT_YOURS,)
+    assert room.shelved() == {}
+
+
+def test_a_medium_deleted_while_its_job_waits_leaves_nothing(room: Room) -> None:
+    medium = room.receive()
+    room.catalog.deleted(medium.id)
+    assert room.run(room.tasks()) == "deleted"
+    assert not (room.folder / "u1").exists()
+
+
+def test_a_medium_deleted_while_its_job_runs_leaves_nothing(room: Room) -> None:
+    medium = room.receive()
+
+    def meanwhile_deleted(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+        room.catalog.deleted(medium.id)
+        return examine(source, declared, thumbnail_to)
+
+    assert room.run(room.tasks(meanwhile_deleted)) == "deleted"
+    assert room.shelved() == {}
+    assert not (room.folder / "u1").exists()
+
+
+def test_an_unknown_kind_of_job_is_an_error(room: Room) -> None:
+    room.catalog.queue.put("dance", "dance:1", {})
+    with pytest.raises(LookupError, match="'dance'"):
+        room.run(room.tasks())
+
+
+def test_a_job_without_a_record_is_an_error(room: Room) -> None:
+    room.catalog.queue.put("process", "process:x", {"media_id": "x"})
+    with pytest.raises(LookupError, match="no medium x"):
+        room.run(room.tasks())
+
+
+def cut(*_: object) -> None:
+    raise PowerCut
+
+
+def cut_after(method: Callable[..., object]) -> Callable[..., object]:
+    def wrapped(*args: object) -> None:
+        method(*args)
+        raise PowerCut
+
+    return wrapped
+
+
+CUTS = [
+    ("catalog", "processing"),
+    ("catalog", "place"),
+    ("shelf", "put"),
+    ("files", "hand_over"),
+    ("catalog", "ready"),
+    ("posts", "register"),
+    ("catalog", "registered"),
+]
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+@pytest.mark.parametrize(("part", "step"), CUTS)
+def test_a_crash_at_any_step_changes_nothing_in_the_end(
+    room: Room, monkeypatch: pytest.MonkeyPatch, part: str, step: str, where: str
+) -> None:
+    medium = room.receive(post_id="p1")
+    crashes = 0
+    while (job := room.catalog.queue.claim(30)) is not None:
+        with monkeypatch.context() as patch:
+            if crashes == 0:
+                owner = getattr(room, part)
+                patch.setattr(
+                    owner, step, cut if where == "before" else cut_after(getattr(owner, step))
+                )
+            try:
+                room.tasks().run(job)
+            except PowerCut:
+                crashes += 1
+                assert room.catalog.queue.release(job)
+            else:
+                assert room.catalog.queue.done(job)
+    assert crashes == 1
+    assert known(room.catalog, medium.id).status == "registered"
+    assert room.posts.registered == [medium.id]
+    assert room.shelved() == {VIDEO: b"the bytes", THUMBNAIL: b"a small picture"}
+    assert not (room.folder / "u1").exists()
+
+
+def test_a_record_lost_in_a_power_cut_finds_its_file_again(room: Room, tmp_path: Path) -> None:
+    room.receive()
+    room.run(room.tasks())
+    with_empty_records = Catalog(f"sqlite:///{tmp_path / 'restored.db'}")
+    with_empty_records.migrate()
+    room.catalog = with_empty_records
+    medium = room.catalog.receive(received())
+    assert room.run(room.tasks()) == "ready"
+    assert known(room.catalog, medium.id).path == VIDEO
+    assert len(room.shelved()) == 2
+    with_empty_records.close()

@@ -1,0 +1,230 @@
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from processing.catalog import Catalog
+from processing.declared import Declared
+from processing.examined import Examined
+from processing.moments import utc_now
+from processing.worker import Worker
+from tests.records import EXAMINED, FolderFiles, examine, known, migrated, received, worker_for
+from tests.services import wait_until
+
+
+@pytest.fixture
+def catalog(database_url: str) -> Iterator[Catalog]:
+    with migrated(database_url, utc_now) as catalog:
+        yield catalog
+
+
+@contextmanager
+def at_work(worker: Worker) -> Iterator[threading.Thread]:
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        worker.stop()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def receive(catalog: Catalog, folder: Path, upload_id: str = "u1", **changes: object) -> str:
+    FolderFiles(folder).add(upload_id)
+    return catalog.receive(received(upload_id, **changes)).id
+
+
+def reaches(catalog: Catalog, media_id: str, status: str) -> None:
+    wait_until(lambda: known(catalog, media_id).status == status, f"{media_id} being {status}")
+
+
+def has_no_jobs(catalog: Catalog) -> None:
+    wait_until(lambda: not catalog.queue.waiting(), "the end of the last job")
+
+
+def test_uploads_become_registered_media(
+    catalog: Catalog, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "processing.worker")
+    with at_work(worker_for(catalog, tmp_path)):
+        ids = [receive(catalog, tmp_path, f"u{n}", post_id="p1") for n in range(5)]
+        for media_id in ids:
+            reaches(catalog, media_id, "registered")
+        has_no_jobs(catalog)
+    lines = [record.getMessage() for record in caplog.records]
+    assert len([line for line in lines if line.endswith("s: ready")]) == 5
+    assert len([line for line in lines if line.endswith("s: registered")]) == 5
+
+
+def test_as_many_jobs_run_at_once_as_allowed(catalog: Catalog, tmp_path: Path) -> None:
+    together = threading.Barrier(3, timeout=30)
+
+    def wait_for_the_others(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+        together.wait()
+        return examine(source, declared, thumbnail_to)
+
+    ids = [receive(catalog, tmp_path, f"u{n}") for n in range(3)]
+    with at_work(worker_for(catalog, tmp_path, wait_for_the_others, concurrency=3)):
+        for media_id in ids:
+            reaches(catalog, media_id, "ready")
+
+
+def test_a_passing_fault_is_tried_again(catalog: Catalog, tmp_path: Path) -> None:
+    tries: list[Path] = []
+
+    def third_time_lucky(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+        tries.append(source)
+        if len(tries) < 3:
+            raise OSError("no space left on device")
+        return examine(source, declared, thumbnail_to)
+
+    media_id = receive(catalog, tmp_path)
+    with at_work(worker_for(catalog, tmp_path, third_time_lucky)):
+        reaches(catalog, media_id, "ready")
+        has_no_jobs(catalog)
+    assert len(tries) == 3
+
+
+def test_a_lasting_fault_fails_the_medium_and_a_retry_can_heal_it(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    broken = threading.Event()
+    broken.set()
+
+    def broken_for_now(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+        if broken.is_set():
+            raise OSError("no space left on device")
+        return examine(source, declared, thumbnail_to)
+
+    media_id = receive(catalog, tmp_path)
+    with at_work(worker_for(catalog, tmp_path, broken_for_now, job_attempts=2)):
+        reaches(catalog, media_id, "failed")
+        (parked,) = catalog.queue.failed()
+        assert (parked.attempts, parked.last_error) == (2, "OSError: no space left on device")
+        assert [r.code for r in known(catalog, media_id).reasons] == ["processing_failed"]
+        broken.clear()
+        assert catalog.retry(media_id)
+        reaches(catalog, media_id, "ready")
+
+
+def test_a_file_that_killed_every_worker_is_not_tried_once_more(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    def never(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+        raise AssertionError("The job's tries were used up.")
+
+    media_id = receive(catalog, tmp_path)
+    for _ in range(2):
+        assert catalog.queue.claim(lease_seconds=0.0) is not None
+    with at_work(worker_for(catalog, tmp_path, never, job_attempts=2)):
+        reaches(catalog, media_id, "failed")
+    (parked,) = catalog.queue.failed()
+    assert parked.last_error == "Its worker died in each of 2 tries."
+
+
+def test_a_killed_worker_leaves_its_job_to_another(
+    catalog: Catalog, database_url: str, tmp_path: Path
+) -> None:
+    media_id = receive(catalog, tmp_path, post_id="p1")
+    command = [sys.executable, "-m", "tests.slow_worker", database_url, str(tmp_path)]
+    victim = subprocess.Popen(command, cwd=Path(__file__).parents[2])
+    wait_until((tmp_path / "started").exists, "the job's start")
+    victim.kill()
+    victim.wait()
+    assert known(catalog, media_id).status == "processing"
+    with at_work(worker_for(catalog, tmp_path)):
+        reaches(catalog, media_id, "registered")
+        has_no_jobs(catalog)
+    files = {path.name: path.read_bytes() for path in (tmp_path / "uploads/alice").iterdir()}
+    assert files == {
+        "20261122_123005_Holiday.mp4": b"the bytes",
+        "20261122_123005_Holiday.thumb.jpg": b"a small picture",
+    }
+
+
+def test_a_long_job_keeps_its_lease(catalog: Catalog, tmp_path: Path) -> None:
+    started, may_end = threading.Event(), threading.Event()
+
+    def long(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+        started.set()
+        assert may_end.wait(30)
+        return examine(source, declared, thumbnail_to)
+
+    media_id = receive(catalog, tmp_path)
+    with at_work(worker_for(catalog, tmp_path, long, lease_seconds=0.6)):
+        assert started.wait(30)
+        (first,) = catalog.queue.waiting()
+        wait_until(lambda: catalog.queue.waiting()[0].visible_at > first.visible_at, "a heartbeat")
+        assert catalog.queue.waiting()[0].token == first.token
+        may_end.set()
+        reaches(catalog, media_id, "ready")
+
+
+def test_stop_waits_for_the_job_that_runs(catalog: Catalog, tmp_path: Path) -> None:
+    started, may_end = threading.Event(), threading.Event()
+
+    def long(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+        started.set()
+        assert may_end.wait(30)
+        return examine(source, declared, thumbnail_to)
+
+    media_id = receive(catalog, tmp_path)
+    worker = worker_for(catalog, tmp_path, long)
+    with at_work(worker) as thread:
+        assert started.wait(30)
+        receive(catalog, tmp_path, "u2")
+        worker.stop()
+        thread.join(0.3)
+        assert thread.is_alive()
+        may_end.set()
+    assert known(catalog, media_id).status == "ready"
+    assert len(catalog.queue.waiting()) == 1
+
+
+def test_stop_gives_back_the_job_that_takes_too_long(catalog: Catalog, tmp_path: Path) -> None:
+    started, may_end, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def too_long(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+        started.set()
+        try:
+            assert may_end.wait(30)
+            return EXAMINED
+        finally:
+            ended.set()
+
+    receive(catalog, tmp_path)
+    worker = worker_for(catalog, tmp_path, too_long, shutdown_seconds=0.1)
+    with at_work(worker):
+        assert started.wait(30)
+    (given_back,) = catalog.queue.waiting()
+    assert (given_back.attempts, given_back.token) == (0, None)
+    assert given_back.visible_at <= utc_now()
+    before = set(threading.enumerate())
+    may_end.set()
+    assert ended.wait(30)
+    for thread in before:
+        if thread.name.startswith("process:"):
+            thread.join(30)
+
+
+def test_a_database_that_is_away_does_not_end_the_worker(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("processing.worker.AFTER_DATABASE_ERROR_SECONDS", 0.01)
+    claim, failures = catalog.queue.claim, iter([OSError("away"), OSError("away")])
+
+    def away_twice(lease_seconds: float) -> object:
+        for failure in failures:
+            raise failure
+        return claim(lease_seconds)
+
+    monkeypatch.setattr(catalog.queue, "claim", away_twice)
+    media_id = receive(catalog, tmp_path)
+    with at_work(worker_for(catalog, tmp_path)):
+        reaches(catalog, media_id, "ready")

@@ -1,0 +1,142 @@
+"""`tusd-server ls`: what lies in a data directory, for whoever operates the machine."""
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from hooks.events import NAME_KEYS
+from processing.catalog import Catalog
+from processing.medium import Medium, Status
+from tusd_server.app import make_store
+from tusd_server.commands.words import bytes_of, printable, span
+from tusd_server.errors import BadSetting
+from tusd_server.info import UploadInfo, now_utc
+from tusd_server.settings import Settings
+
+UPLOADING = "uploading"
+PAGE = 500
+_ROW = "{:<36}  {:<10}  {:>21}  {:>6}  {:<16}  {}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What to list; `owner` and `status` of None are all."""
+
+    owner: str | None = None
+    status: Status | None = None
+    unfinished_only: bool = False
+
+
+def ls(settings: Settings, choice: Choice, *, as_json: bool) -> int:
+    """Print unfinished uploads, oldest first, then media, newest first; the exit status.
+
+    Changes nothing. Raises BadSetting when there is no such directory or no usable database.
+    """
+    if not settings.data_dir.is_dir():
+        raise BadSetting(
+            f"There is no data directory {settings.data_dir.absolute()}; "
+            "give the server's own with --data-dir or TUSD_DATA_DIR."
+        )
+    if not as_json:
+        print(_ROW.format("ID", "STATUS", "SIZE", "AGE", "OWNER", "NAME"))
+    if choice.status is None:
+        for info in unfinished(settings, choice.owner):
+            print(json.dumps(_upload_document(info)) if as_json else _upload_row(info, now_utc()))
+    if not choice.unfinished_only:
+        for medium in media(settings, choice):
+            print(_medium_json(medium) if as_json else _medium_row(medium, now_utc()))
+    return 0
+
+
+def unfinished(settings: Settings, owner: str | None) -> list[UploadInfo]:
+    """The uploads that still miss bytes, oldest first."""
+    found = [
+        info
+        for info in make_store(settings).all()
+        if not info.finished and info.refusal is None and owner in (None, info.owner)
+    ]
+    return sorted(found, key=lambda info: info.created_at or datetime.min.replace(tzinfo=UTC))
+
+
+def media(settings: Settings, choice: Choice) -> Iterator[Medium]:
+    """The records that match, newest first."""
+    try:
+        if not _has_database(settings.catalog_url):
+            return
+        with contextlib.closing(Catalog(settings.catalog_url)) as catalog:
+            cursor = None
+            while True:
+                found, cursor = catalog.find(
+                    owner=choice.owner, status=choice.status, after=cursor, limit=PAGE
+                )
+                yield from found
+                if cursor is None:
+                    return
+    except (SQLAlchemyError, ImportError, ValueError):
+        raise BadSetting(
+            "The database cannot be read; `tusd-server doctor` tells what is wrong with it."
+        ) from None
+
+
+def _has_database(url: str) -> bool:
+    # SQLite would make an empty one where there is none.
+    parsed = make_url(url)
+    return parsed.get_backend_name() != "sqlite" or Path(parsed.database or "").is_file()
+
+
+def _length(length: int | None) -> str:
+    return "?" if length is None else bytes_of(length)
+
+
+def _upload_row(info: UploadInfo, now: datetime) -> str:
+    size = f"{bytes_of(info.offset)}/{_length(info.length)}"
+    name = info.metadata.text(*NAME_KEYS) or info.id
+    return _row(info.id, UPLOADING, size, info.created_at, info.owner or "-", name, now)
+
+
+def _medium_row(medium: Medium, now: datetime) -> str:
+    name = medium.file_name or medium.upload_id
+    size = bytes_of(medium.size)
+    return _row(medium.id, medium.status, size, medium.created_at, medium.owner, name, now)
+
+
+def _row(
+    row_id: str,
+    status: str,
+    size: str,
+    created_at: datetime | None,
+    owner: str,
+    name: str,
+    now: datetime,
+) -> str:
+    age = span((now - created_at).total_seconds()) if created_at else "?"
+    return _ROW.format(row_id, status, size, age, printable(owner), printable(name))
+
+
+def _upload_document(info: UploadInfo) -> dict[str, Any]:
+    return {
+        "id": None,
+        "upload_id": info.id,
+        "owner": info.owner,
+        "status": UPLOADING,
+        "file_name": info.metadata.text(*NAME_KEYS),
+        "offset": info.offset,
+        "size": info.length,
+        "metadata": info.metadata.to_text(),
+        "created_at": info.created_at.isoformat() if info.created_at else None,
+    }
+
+
+def _medium_json(medium: Medium) -> str:
+    def written(value: object) -> str:
+        return value.isoformat() if isinstance(value, datetime) else str(value)
+
+    return json.dumps(dataclasses.asdict(medium), default=written)
