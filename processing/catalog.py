@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, or_, select, tuple_, update
+from sqlalchemy import Connection, bindparam, func, or_, select, tuple_, update
 
 from processing.database import Database
 from processing.examined import Examined, Thumbnail
@@ -127,6 +127,13 @@ class Catalog:
             return {found for query in queries for found in connection.scalars(query)}
 
         return set(asked) - self.database.read(known)
+
+    def stored_bytes(self, owner: str) -> int:
+        """The bytes of all files that this owner has here, thumbnails not counted."""
+        query = select(func.coalesce(func.sum(media.c.size), 0)).where(
+            media.c.owner == owner, media.c.status.not_in(("rejected", "deleted"))
+        )
+        return int(self.database.read(lambda c: c.scalar(query)) or 0)
 
     def processing(self, media_id: str) -> bool:
         """Received, processing (again) or failed -> processing."""

@@ -4,14 +4,13 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from processing.catalog import PROCESS, Catalog
 from processing.queue import Job
 from processing.reasons import Reason
-from processing.reconciler import Reconciler
 from processing.tasks import Tasks
 from processing.wake import Waker
 
@@ -50,15 +49,17 @@ class Worker:
         *,
         catalog: Catalog,
         tasks: Tasks,
-        reconciler: Reconciler,
+        rounds: Sequence[Callable[[], object]],
         waker: Waker,
         pace: Pace | None = None,
     ) -> None:
-        """Nothing runs before `run`."""
+        """Nothing runs before `run`; `rounds` are made at the start and every
+        `reconcile_seconds`, one after the other, and log their own failures.
+        """
         self._catalog = catalog
         self._queue = catalog.queue
         self._tasks = tasks
-        self._reconciler = reconciler
+        self._rounds = tuple(rounds)
         self._waker = waker
         self._pace = pace or Pace()
         self._slots = threading.Semaphore(self._pace.concurrency)
@@ -71,7 +72,7 @@ class Worker:
         """Work until `stop`; on return every job is finished or given back."""
         lease = self._pace.lease_seconds / HEARTBEATS_PER_LEASE
         self._every(lease, self._renew_leases, at_once=False)
-        self._every(self._pace.reconcile_seconds, self._reconciler.run, at_once=True)
+        self._every(self._pace.reconcile_seconds, self._make_rounds, at_once=True)
         try:
             while not self._stopping:
                 self._step()
@@ -86,6 +87,10 @@ class Worker:
         thread that the signal interrupted.
         """
         self._stopping = True
+
+    def _make_rounds(self) -> None:
+        for round_ in self._rounds:
+            round_()
 
     def _step(self) -> None:
         if not self._slots.acquire(timeout=SLOT_SECONDS):

@@ -180,5 +180,5 @@ def worker_for(
     )
     quick = replace(Pace(), backoff_seconds=0.01, **pace)  # type: ignore[arg-type]
     return Worker(
-        catalog=catalog, tasks=tasks, reconciler=reconciler, waker=PollingWaker(0.01), pace=quick
+        catalog=catalog, tasks=tasks, rounds=(reconciler.run,), waker=PollingWaker(0.01), pace=quick
     )

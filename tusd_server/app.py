@@ -1,6 +1,7 @@
 """create_app: the table of contents of a web process."""
 
 import os
+from datetime import timedelta
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -20,6 +21,7 @@ from tusd_server.server.offload import offload_here
 from tusd_server.settings import Settings
 from tusd_server.storage.base import DataStore
 from tusd_server.storage.filesystem import FilesystemStore
+from tusd_server.uploads.quotas import Allowance, Quotas
 from tusd_server.uploads.service import Uploads
 from tusd_server.web.links import Links
 from tusd_server.web.media_api import MediaApi, media_blueprint
@@ -27,7 +29,7 @@ from tusd_server.web.operations import directory_check, operations_blueprint
 from tusd_server.web.override import with_method_override
 from tusd_server.web.posts_api import PostsApi, posts_blueprint
 from tusd_server.web.responses import register_responses
-from tusd_server.web.tus import tus_blueprint
+from tusd_server.web.tus import TusRooms, tus_blueprint
 
 MOST_JSON_BYTES = 1024 * 1024
 
@@ -50,11 +52,7 @@ def create_app(
     catalog = Catalog(settings.catalog_url)
     catalog.migrate()
     shelf = Shelf(settings.data_dir)
-    hooks = Dispatcher(
-        [ContentCheck(), Withdrawal(catalog, shelf)],
-        hand_over=HandOver(catalog, waker_for(settings.redis_url)),
-    )
-    uploads = Uploads(store, locker, hooks)
+    uploads = make_uploads(settings, store, locker, catalog, shelf)
 
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MOST_JSON_BYTES
@@ -63,7 +61,7 @@ def create_app(
     links = Links(key_for(settings, "media links"), settings.url_lifetime_seconds)
     media = MediaApi(catalog, shelf, auth, links)
 
-    app.register_blueprint(tus_blueprint(uploads, auth, settings.max_size))
+    app.register_blueprint(tus_blueprint(TusRooms(uploads, auth)))
     app.register_blueprint(media_blueprint(media))
     app.register_blueprint(posts_blueprint(PostsApi(EmbeddedPosts(catalog, shelf), media, auth)))
     app.register_blueprint(
@@ -84,10 +82,15 @@ def create_app(
     return app
 
 
-def make_store(settings: Settings) -> FilesystemStore:
-    """The local store of these settings."""
+def make_store(settings: Settings, *, prepare: bool = True) -> FilesystemStore:
+    """The local store of these settings; without `prepare` for looking alone."""
     return FilesystemStore(
-        settings.data_dir, durability=settings.durability, offload=offload_here()
+        settings.data_dir,
+        settings.state_dir,
+        durability=settings.durability,
+        offload=offload_here(),
+        note_owners=bool(settings.user_max_bytes or settings.user_max_unfinished),
+        prepare=prepare,
     )
 
 
@@ -97,4 +100,27 @@ def make_locker(settings: Settings) -> FileLocker:
         settings.data_dir,
         settings.state_dir / "lock-requests",
         timeout_seconds=settings.lock_timeout_seconds,
+    )
+
+
+def make_uploads(
+    settings: Settings, store: DataStore, locker: Locker, catalog: Catalog, shelf: Shelf
+) -> Uploads:
+    """What uploads may do, with the hooks and limits of these settings."""
+    hooks = Dispatcher(
+        [ContentCheck(), Withdrawal(catalog, shelf)],
+        hand_over=HandOver(catalog, waker_for(settings.redis_url)),
+    )
+    allowance = Allowance(
+        stored_bytes=settings.user_max_bytes,
+        unfinished=settings.user_max_unfinished,
+        creations_per_minute=settings.user_creations_per_minute,
+    )
+    return Uploads(
+        store,
+        locker,
+        hooks,
+        max_size=settings.max_size,
+        expire_after=timedelta(seconds=settings.expire_unfinished_seconds),
+        quotas=Quotas(allowance, store, catalog.stored_bytes, redis_url=settings.redis_url),
     )

@@ -82,10 +82,18 @@ def _upload(options: argparse.Namespace) -> int:
 
 
 def _ls(options: argparse.Namespace) -> int:
-    from tusd_server.commands.ls import Choice, ls
+    from tusd_server.commands.ls import Choice, ls, ls_orphans
 
+    if options.orphans:
+        return ls_orphans(_settings(options))
     choice = Choice(owner=options.owner, status=options.status, unfinished_only=options.unfinished)
     return ls(_settings(options), choice, as_json=options.json)
+
+
+def _gc(options: argparse.Namespace) -> int:
+    from tusd_server.commands.gc import gc
+
+    return gc(_settings(options), dry_run=options.dry_run)
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -113,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_token(commands)
     _add_upload(commands)
     _add_ls(commands)
+    _add_gc(commands)
     _add_doctor(commands)
     return parser
 
@@ -212,9 +221,22 @@ def _add_ls(commands: "Commands") -> None:
     ls.add_argument("--json", action="store_true", help="print each as a line of JSON")
     which = ls.add_mutually_exclusive_group()
     which.add_argument("--unfinished", action="store_true", help="list unfinished uploads alone")
+    which.add_argument("--orphans", action="store_true", help="list files that belong to no upload")
     which.add_argument("--status", choices=get_args(Status), help="list media of this status alone")
     ls.add_argument("--owner", metavar="USER", help="list what belongs to this user alone")
     _data_dir(ls)
+
+
+def _add_gc(commands: "Commands") -> None:
+    gc = commands.add_parser(
+        "gc",
+        help="delete expired uploads and files that belong to nobody",
+        description="Delete expired uploads and files that belong to nobody. A running worker does "
+        "the same every minute.",
+    )
+    gc.set_defaults(run=_gc)
+    gc.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
+    _data_dir(gc)
 
 
 def _add_doctor(commands: "Commands") -> None:

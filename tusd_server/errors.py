@@ -127,5 +127,14 @@ class AccessDenied(UploadError):
     """The request carries no token, or one that does not hold."""
 
 
+class QuotaExceeded(UploadError):
+    """The user has too much stored or under way, or begins uploads too often."""
+
+    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
+        """After so many seconds it is worth another try."""
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
 class StorageFull(UploadError):
     """The disk has no room for these bytes."""

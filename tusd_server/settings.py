@@ -62,6 +62,10 @@ def _size(text: str) -> int:
     return int(digits) * _UNITS[unit]
 
 
+def _size_or_none(text: str) -> int:
+    return 0 if text == "0" else _size(text)
+
+
 def _boolean(text: str) -> bool:
     try:
         return {"1": True, "true": True, "yes": True, "on": True}.get(text.lower()) or {
@@ -176,6 +180,20 @@ class Settings:
         2_592_000.0,
         _seconds,
         "How long the URL of a finished upload is remembered, in seconds; its medium is kept.",
+    )
+    user_max_bytes: int = _setting(
+        0,
+        _size_or_none,
+        "Most bytes that one user may have stored and under way; 0 is no limit.",
+    )
+    user_max_unfinished: int = _setting(
+        0, _plain_int, "Most unfinished uploads that one user may have; 0 is no limit."
+    )
+    user_creations_per_minute: int = _setting(
+        0,
+        _plain_int,
+        "Most uploads that one user may begin in a minute; 0 is no limit. "
+        "Counted in Redis where it is set, else in each web process.",
     )
     trust_proxy: int = _setting(
         0,

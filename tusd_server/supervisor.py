@@ -14,6 +14,7 @@ from tusd_server.errors import BadSetting
 from tusd_server.server import supervised
 from tusd_server.settings import Settings
 
+WEB = "web"
 RESTART_SECONDS = 0.5
 LONGEST_RESTART_SECONDS = 30.0
 # A child that lived this long was not ended by its own start.
@@ -65,7 +66,7 @@ def programs(settings: Settings, listener: socket.socket, *, with_worker: bool) 
     environ.pop("GUNICORN_CMD_ARGS", None)
     gunicorn = ("-m", "gunicorn", "-c", "python:tusd_server.server.config")
     web = (sys.executable, *gunicorn, "tusd_server:create_app()")
-    found = [Program("web", web, environ, (listener.fileno(),))]
+    found = [Program(WEB, web, environ, (listener.fileno(),))]
     if with_worker:
         worker = (sys.executable, "-m", "tusd_server", "worker")
         found.append(Program("worker", worker, environ))
@@ -99,6 +100,11 @@ class Supervisor:
             thread.join(max(0.0, deadline - time.monotonic()))
         for child in list(self._children.values()):
             child.kill()
+
+    def reload(self) -> None:
+        """Renew web processes one after the other, and the worker when its jobs are done."""
+        for name, child in list(self._children.items()):
+            child.send_signal(signal.SIGHUP if name == WEB else signal.SIGTERM)
 
     def stop(self) -> None:
         """End everything; may be called from a signal handler."""

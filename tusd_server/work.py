@@ -1,5 +1,7 @@
 """make_worker: the table of contents of a worker process."""
 
+from datetime import timedelta
+
 from hooks.posts import EmbeddedPosts
 from processing.catalog import Catalog
 from processing.pipeline import Pipeline
@@ -9,9 +11,11 @@ from processing.tasks import Tasks
 from processing.tools import Tools
 from processing.wake import waker_for
 from processing.worker import Pace, Worker
-from tusd_server.app import make_store
+from tusd_server.app import make_locker, make_store, make_uploads
 from tusd_server.settings import Settings
+from tusd_server.storage.filesystem import FilesystemStore
 from tusd_server.uploads.files import FinishedUploads
+from tusd_server.uploads.sweeper import Sweeper
 
 
 def make_worker(settings: Settings) -> Worker:
@@ -21,7 +25,8 @@ def make_worker(settings: Settings) -> Worker:
     catalog.migrate()
     shelf = Shelf(settings.data_dir)
     work_dir = settings.state_dir / "work"
-    files = FinishedUploads(make_store(settings), catalog)
+    store = make_store(settings)
+    files = FinishedUploads(store, catalog)
     pipeline = Pipeline(settings.limits, Tools.found(), settings.media_timeout_seconds)
     tasks = Tasks(
         catalog=catalog,
@@ -34,6 +39,7 @@ def make_worker(settings: Settings) -> Worker:
     reconciler = Reconciler(
         catalog=catalog, shelf=shelf, finished_uploads=lambda: files, work_dir=work_dir
     )
+    sweeper = make_sweeper(settings, store, catalog, shelf)
     pace = Pace(
         concurrency=settings.worker_concurrency,
         lease_seconds=settings.job_lease_seconds,
@@ -43,7 +49,21 @@ def make_worker(settings: Settings) -> Worker:
     return Worker(
         catalog=catalog,
         tasks=tasks,
-        reconciler=reconciler,
+        rounds=(reconciler.run, sweeper.run),
         waker=waker_for(settings.redis_url),
         pace=pace,
+    )
+
+
+def make_sweeper(
+    settings: Settings, store: FilesystemStore, catalog: Catalog, shelf: Shelf
+) -> Sweeper:
+    """The sweeper of these settings."""
+    locker = make_locker(settings)
+    return Sweeper(
+        store,
+        locker,
+        make_uploads(settings, store, locker, catalog, shelf),
+        forget_gone_after=timedelta(seconds=settings.expire_rejected_seconds),
+        forget_finished_after=timedelta(seconds=settings.expire_finished_seconds),
     )

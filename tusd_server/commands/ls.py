@@ -41,10 +41,7 @@ def ls(settings: Settings, choice: Choice, *, as_json: bool) -> int:
     Changes nothing. Raises BadSetting when there is no such directory or no usable database.
     """
     if not settings.data_dir.is_dir():
-        raise BadSetting(
-            f"There is no data directory {settings.data_dir.absolute()}; "
-            "give the server's own with --data-dir or TUSD_DATA_DIR."
-        )
+        raise _no_directory(settings)
     if not as_json:
         print(_ROW.format("ID", "STATUS", "SIZE", "AGE", "OWNER", "NAME"))
     if choice.status is None:
@@ -56,11 +53,27 @@ def ls(settings: Settings, choice: Choice, *, as_json: bool) -> int:
     return 0
 
 
+def ls_orphans(settings: Settings) -> int:
+    """Print the files that belong to no upload, one path a line; the exit status."""
+    if not settings.data_dir.is_dir():
+        raise _no_directory(settings)
+    for path in sorted(make_store(settings, prepare=False).orphans()):
+        print(path)
+    return 0
+
+
+def _no_directory(settings: Settings) -> BadSetting:
+    return BadSetting(
+        f"There is no data directory {settings.data_dir.absolute()}; "
+        "give the server's own with --data-dir or TUSD_DATA_DIR."
+    )
+
+
 def unfinished(settings: Settings, owner: str | None) -> list[UploadInfo]:
     """The uploads that still miss bytes, oldest first."""
     found = [
         info
-        for info in make_store(settings).all()
+        for info in make_store(settings, prepare=False).all()
         if not info.finished and info.refusal is None and owner in (None, info.owner)
     ]
     return sorted(found, key=lambda info: info.created_at or datetime.min.replace(tzinfo=UTC))

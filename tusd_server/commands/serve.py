@@ -19,7 +19,7 @@ READY_SECONDS = 60.0
 
 
 def serve(settings: Settings, *, with_worker: bool) -> int:
-    """Run web and worker until SIGINT or SIGTERM; the exit status.
+    """Run web and worker until SIGINT or SIGTERM; the exit status. SIGHUP renews them.
 
     Raises BadSetting when the address cannot be used.
     """
@@ -37,6 +37,7 @@ def serve(settings: Settings, *, with_worker: bool) -> int:
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGHUP, lambda _signal, _frame: supervisor.reload())
     threading.Thread(target=_welcome, args=(settings, url), daemon=True).start()
     supervisor.run()
     _say("Stopped.")

@@ -4,16 +4,16 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from email.utils import format_datetime
 
-from tusd_server.errors import UnsupportedVersion, UploadError
+from tusd_server.errors import QuotaExceeded, UnsupportedVersion, UploadError
 from tusd_server.info import UploadInfo
 from tusd_server.protocol.headers import VERSION
 
 # What a page of another origin may send and see. X-HTTP-Method-Override, X-Request-ID and
 # Authorization are sent by tus-js-client and Uppy; without the exposed ones they cannot resume.
 ALLOWED_HEADERS = (
-    "Authorization, Content-Type, Idempotency-Key, Origin, Repr-Digest, Tus-Resumable, Upload-Checksum, Upload-Concat, "
-    "Upload-Defer-Length, Upload-Length, Upload-Metadata, Upload-Offset, X-HTTP-Method-Override, "
-    "X-Request-ID, X-Requested-With"
+    "Authorization, Content-Type, Idempotency-Key, Origin, Repr-Digest, Tus-Resumable, "
+    "Upload-Checksum, Upload-Concat, Upload-Defer-Length, Upload-Length, Upload-Metadata, "
+    "Upload-Offset, X-HTTP-Method-Override, X-Request-ID, X-Requested-With"
 )
 ALLOWED_METHODS = "POST, HEAD, PATCH, OPTIONS, GET, DELETE"
 EXPOSED_HEADERS = (
@@ -82,6 +82,8 @@ def error_headers(error: UploadError) -> dict[str, str]:
     headers = {"Cache-Control": "no-store"}
     if error.offset is not None:
         headers["Upload-Offset"] = str(error.offset)
+    if isinstance(error, QuotaExceeded):
+        headers["Retry-After"] = str(error.retry_after_seconds)
     if isinstance(error, UnsupportedVersion):
         headers["Tus-Version"] = VERSION
     return headers

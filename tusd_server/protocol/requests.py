@@ -9,6 +9,7 @@ from tusd_server.errors import (
     UploadTooLarge,
     WrongContentType,
 )
+from tusd_server.hashing import Checksum
 from tusd_server.metadata import Metadata
 from tusd_server.protocol.checksum import (
     parse_checksum,
@@ -23,7 +24,6 @@ from tusd_server.protocol.headers import (
     number,
     required_number,
 )
-from tusd_server.hashing import Checksum
 
 
 def check_version(headers: Headers) -> None:
@@ -85,7 +85,8 @@ class CreateRequest:
                 f"Content-Type of a creation with bytes must be {OFFSET_OCTET_STREAM}."
             )
         if concat is not None and not concat.partial:
-            length = _no_length(headers, has_body=has_body)
+            _check_no_length(headers, has_body=has_body)
+            length = None
         else:
             length = _length(headers, max_size)
         return cls(
@@ -158,8 +159,10 @@ def _within(length: int, max_size: int) -> int:
     return length
 
 
-def _no_length(headers: Headers, *, has_body: bool) -> None:
-    """Nothing: "The Client MUST NOT include the Upload-Length header in the final upload creation."
+def _check_no_length(headers: Headers, *, has_body: bool) -> None:
+    """Raise for a length of a final upload.
+
+    "The Client MUST NOT include the Upload-Length header in the final upload creation."
     """
     for name in ("Upload-Length", "Upload-Defer-Length"):
         if headers.get(name) is not None:

@@ -6,6 +6,7 @@ from this table.
 """
 
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from tusd_server import errors
 from tusd_server.errors import UploadError
@@ -98,6 +99,12 @@ STATUS: dict[type[UploadError], Row] = {
     errors.AccessDenied: Row(
         401, "RFC 9110: the request lacks valid credentials; checked before a byte of the body."
     ),
+    errors.QuotaExceeded: Row(
+        429,
+        "RFC 6585: the user has sent too many requests in a given amount of time; with "
+        "Retry-After. Uppy pauses all uploads.",
+        retry=True,
+    ),
     errors.StorageFull: Row(
         507, "RFC 4918: 507 Insufficient Storage; Upload-Offset is the true offset.", retry=True
     ),
@@ -110,3 +117,8 @@ def status_of(error: UploadError) -> int:
         if kind in STATUS:
             return STATUS[kind].status
     return 500
+
+
+def reason_phrase(status: int) -> str:
+    """The words behind a status in the status line; 460 is tus's own."""
+    return "Checksum Mismatch" if status == 460 else HTTPStatus(status).phrase

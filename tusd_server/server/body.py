@@ -12,11 +12,12 @@ import re
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from io import BufferedReader
 
 import gevent
 
+from tusd_server.server.reading import BadRequestHead, parse_field_line
 from tusd_server.uploads.body import Ending
 
 BUFFER_BYTES = 1024 * 1024
@@ -33,6 +34,9 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # https://www.rfc-editor.org/rfc/rfc9112#section-7.1
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r\n")
 _TCP_CLOSE_WAIT = 8
+
+
+_NO_TRAILERS: Mapping[str, str] = {}
 
 
 class _BrokenFraming(Exception):
@@ -61,7 +65,7 @@ def hang_up(sock: socket.socket, give_up: float) -> None:
 class RequestBody:
     """`wsgi.input` and uploads.body.Body in one, for both kinds of HTTP/1.1 framing.
 
-    `chunks` serves uploads. `read` and `readline` serve the JSON API and raise
+    `chunks` serves uploads, once. `read` and `readline` serve the JSON API and raise
     ConnectionResetError where the body ends early.
     """
 
@@ -71,12 +75,16 @@ class RequestBody:
         "_expects_continue",
         "_left",
         "_may_hold",
+        "_reading",
         "_rfile",
         "_socket",
         "_stop",
+        "_window",
         "chunked",
         "ending",
         "length",
+        "received",
+        "trailers",
     )
 
     def __init__(
@@ -101,17 +109,22 @@ class RequestBody:
         self.chunked = chunked
         self.length: int | None = None if chunked else (length or 0)
         self.ending: Ending | None = None
+        self.trailers: Mapping[str, str] = _NO_TRAILERS
+        self.received = 0
+        self._reading = False
+        self._window: tuple[float, int] | None = None
         if not chunked and not length:
             self.ending = Ending.COMPLETE
 
     def chunks(self, limit: int) -> Iterator[memoryview]:
         """See uploads.body.Body."""
-        received = until_yield = 0
-        while received < limit and self.ending is None:
-            size = self._receive(_BUFFER[: limit - received])
+        until_yield = 0
+        self._reading = True
+        while self.received < limit and self.ending is None:
+            size = self._receive(_BUFFER[: limit - self.received])
             if not size:
                 break
-            received += size
+            self.received += size
             yield _BUFFER[:size]
             until_yield += size
             if until_yield >= BYTES_BETWEEN_YIELDS:
@@ -119,6 +132,21 @@ class RequestBody:
                 gevent.sleep(0)
         if self.ending is None and self._more():
             self.ending = Ending.OVERRUN
+        self._reading = False
+
+    def too_slow(self, now: float, window_seconds: float, least_bytes: int) -> bool:
+        """Whether fewer bytes than that came in a whole window; asked now and then.
+
+        The timeout of a single read cannot see a client that sends a byte now and then.
+        """
+        if not self._reading or self._window is None:
+            self._window = (now, self.received)
+            return False
+        since, received = self._window
+        if now - since < window_seconds:
+            return False
+        self._window = (now, self.received)
+        return self.received - received < least_bytes
 
     def let_go(self, ending: Ending = Ending.TAKEN_OVER) -> None:
         """Stop the greenlet that reads this body; it keeps what it has and can still answer."""
@@ -159,10 +187,8 @@ class RequestBody:
         if not self.unread:
             return True
         give_up = time.monotonic() + DRAIN_SECONDS
-        if self.drainable:
-            self._drain(give_up)
-            if not self.unread:
-                return True
+        if self.drainable and self._drain(give_up):
+            return True
         hang_up(self._socket, give_up)
         return False
 
@@ -285,13 +311,21 @@ class RequestBody:
             raise _BrokenFraming
         self._chunk_left = int(match[1], 16)
         if not self._chunk_left:
-            self._skip_trailers()
+            self._read_trailers()
             self.ending = Ending.COMPLETE
 
-    def _skip_trailers(self) -> None:
+    def _read_trailers(self) -> None:
+        trailers: dict[str, str] = {}
         for _ in range(MAX_TRAILER_LINES):
-            if self._line() == b"\r\n":
+            line = self._line()
+            if line == b"\r\n":
+                self.trailers = trailers
                 return
+            try:
+                name, value = parse_field_line(line)
+            except BadRequestHead:
+                raise _BrokenFraming from None
+            trailers[name.lower()] = value
         raise _BrokenFraming
 
     def _line(self) -> bytes:

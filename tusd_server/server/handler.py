@@ -65,6 +65,11 @@ class Connection(PyWSGIHandler):  # type: ignore[misc]
         if self.head_since is not None and self.head_since < before:
             self._stop_reading()
 
+    def end_slow_body(self, now: float, window_seconds: float, least_bytes: int) -> None:
+        """Stop a body that comes more slowly than so many bytes in a window of seconds."""
+        if not self.idle and self.wsgi_input.too_slow(now, window_seconds, least_bytes):
+            self.wsgi_input.let_go(Ending.TIMED_OUT)
+
     def wake_if_idle(self) -> None:
         """End a connection that waits for its next request; one that has begun is answered."""
         if self.idle:

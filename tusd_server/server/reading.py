@@ -112,9 +112,14 @@ def read_headers(stream: BinaryIO, version: str) -> RequestHeaders:
         left -= len(line)
         if len(line) > MAX_LINE_BYTES or left < 0:
             raise HeadTooLarge("The request's headers are too large; 64 KiB are allowed.")
-        match = _FIELD_LINE.fullmatch(line)
-        if match is None:
-            if not line.endswith(b"\n"):
-                raise EOFError
-            raise BadRequestHead("A header line is malformed; it must be a name, a colon, a value.")
-        fields.append((match[1].decode("ascii"), match[2].decode("latin-1")))
+        if not line.endswith(b"\n"):
+            raise EOFError
+        fields.append(parse_field_line(line))
+
+
+def parse_field_line(line: bytes) -> tuple[str, str]:
+    """Split a header's or trailer's line into name and value, or raise BadRequestHead."""
+    match = _FIELD_LINE.fullmatch(line)
+    if match is None:
+        raise BadRequestHead("A header line is malformed; it must be a name, a colon, a value.")
+    return match[1].decode("ascii"), match[2].decode("latin-1")

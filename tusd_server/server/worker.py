@@ -27,6 +27,7 @@ class Server(PyWSGIServer):  # type: ignore[misc]
         """Listen on an open socket; `options` are pywsgi's."""
         super().__init__(listener, handler_class=Connection, **options)
         self.network_timeout_seconds = settings.network_timeout_seconds
+        self.least_bytes = int(settings.min_bytes_per_second * settings.network_timeout_seconds)
         self.access_log = settings.access_log
         self.connections: set[Connection] = set()
         self.stopping = False
@@ -38,11 +39,14 @@ class Server(PyWSGIServer):  # type: ignore[misc]
         for connection in list(self.connections):
             connection.wake_if_idle()
 
-    def end_slow_heads(self) -> None:
-        """End the connections whose next request's head takes far too long, waiting included."""
-        before = time.monotonic() - 2 * self.network_timeout_seconds
+    def end_slow(self) -> None:
+        """End what takes far too long: a next request's head, waiting included, and bodies."""
+        now = time.monotonic()
+        window = self.network_timeout_seconds
         for connection in list(self.connections):
-            connection.end_slow_head(before)
+            connection.end_slow_head(now - 2 * window)
+            if self.least_bytes:
+                connection.end_slow_body(now, window, self.least_bytes)
 
     def interrupt(self) -> None:
         """Interrupt every body that is still being taken in."""
@@ -65,7 +69,7 @@ class UploadWorker(GeventPyWSGIWorker):  # type: ignore[misc]
         while self.alive:
             self.notify()
             for server in servers:
-                server.end_slow_heads()
+                server.end_slow()
             self._asked_to_stop.wait(1.0)
         for server in servers:
             server.refuse_new()

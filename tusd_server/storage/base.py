@@ -130,8 +130,22 @@ class Concatenates(Protocol):
 class RemembersKeys(Protocol):
     """A store that knows which creations it has seen: Idempotency-Key."""
 
-    def first_with_key(self, owner: str, key: str, upload_id: str) -> str:
-        """The id that this owner's key stands for: `upload_id` if the key is new."""
+    def made_with_key(self, owner: str, key: str) -> str | None:
+        """The id of the upload that this owner's key stands for; it may be gone by now."""
+
+    def claim_key(self, owner: str, key: str, upload_id: str, instead_of: str | None) -> str:
+        """Let the key stand for this upload; the id that it stands for afterwards.
+
+        Of two that claim a key at once one wins. `instead_of` is a holder to be replaced.
+        """
+
+
+@runtime_checkable
+class KnowsOwners(Protocol):
+    """A store that can list what a user has under way: quotas."""
+
+    def unfinished_of(self, owner: str) -> Sequence[UploadInfo]:
+        """This owner's uploads whose bytes are not all here."""
 
 
 @runtime_checkable

@@ -10,6 +10,7 @@ half. docs/storage.md walks through every crash.
     <state>/unverified/<id>          the offset up to which bytes count, during a checksummed body
     <state>/awaited/<id>/<final>     `final` waits for the part `id`
     <state>/keys/<digest>            the upload that an Idempotency-Key stands for
+    <state>/owners/<digest>/<id>     an upload that its owner has under way, where quotas ask
 """
 
 import contextlib
@@ -50,8 +51,13 @@ class FilesystemStore:
         *,
         durability: Durability = "finish",
         offload: Offload = directly,
+        note_owners: bool = False,
+        prepare: bool = True,
     ) -> None:
         """`state` is for the store's own notes, by default a folder in `root`.
+
+        `note_owners` keeps the notes that `unfinished_of` needs. Without `prepare` no folder is
+        made, for whoever only looks.
 
         `offload` runs calls that block on the disk, such as fdatasync, off the event loop.
         """
@@ -61,7 +67,9 @@ class FilesystemStore:
         self._unverified = str(self._state / "unverified") + os.sep
         self._durability = durability
         self._offload = offload
-        for folder in (self.root, *(self._state / name for name in ("unverified", "awaited"))):
+        self._note_owners = note_owners
+        notes = (self._state / name for name in ("unverified", "awaited", "keys", "owners"))
+        for folder in (self.root, *notes) if prepare else ():
             folder.mkdir(parents=True, exist_ok=True)
 
     def create(self, info: UploadInfo) -> None:
@@ -76,8 +84,13 @@ class FilesystemStore:
             finally:
                 os.close(descriptor)
             self._write_info(info, sync=self._durability == "chunk")
+            if self._note_owners and info.owner is not None:
+                folder = self._owner_folder(info.owner)
+                folder.mkdir(exist_ok=True)
+                (folder / info.id).touch()
         except OSError as error:
             unlink(data)
+            unlink(data + ".info")
             if error.errno in FULL:
                 raise StorageFull("The disk has no room for an upload of this length.") from error
             raise
@@ -204,13 +217,21 @@ class FilesystemStore:
         except FileNotFoundError:
             return ()
 
-    def first_with_key(self, owner: str, key: str, upload_id: str) -> str:
+    def made_with_key(self, owner: str, key: str) -> str | None:
+        """See RemembersKeys."""
+        try:
+            return self._key_path(owner, key).read_text(encoding="ascii")
+        except FileNotFoundError:
+            return None
+
+    def claim_key(self, owner: str, key: str, upload_id: str, instead_of: str | None) -> str:
         """See RemembersKeys. Linked into place, so that of two equal requests one is first."""
-        digest = hashlib.sha256(f"{owner}\n{key}".encode()).hexdigest()
-        path = self._state / "keys" / digest
-        path.parent.mkdir(exist_ok=True)
+        path = self._key_path(owner, key)
         fresh = path.with_name(f".{upload_id}")
         fresh.write_text(upload_id, encoding="ascii")
+        if instead_of is not None and self.made_with_key(owner, key) == instead_of:
+            fresh.rename(path)
+            return upload_id
         try:
             os.link(fresh, path)
         except FileExistsError:
@@ -218,6 +239,19 @@ class FilesystemStore:
         finally:
             fresh.unlink()
         return upload_id
+
+    def unfinished_of(self, owner: str) -> Sequence[UploadInfo]:
+        """See KnowsOwners. Links of what is finished or gone by now are dropped on the way."""
+        folder = self._owner_folder(owner)
+        found = []
+        with contextlib.suppress(FileNotFoundError):
+            for upload_id in filter(is_id, os.listdir(folder)):
+                info = self._unfinished(upload_id)
+                if info is None:
+                    unlink(str(folder / upload_id))
+                else:
+                    found.append(info)
+        return found
 
     def path(self, info: UploadInfo) -> Path:
         """See Local. Between the steps of a hand-over the old place is still right."""
@@ -280,6 +314,20 @@ class FilesystemStore:
             belongs = belongs or (is_id(name) and f"{name}.info" in files)
             if modified < oldest and not belongs:
                 yield self.root / name
+
+    def _key_path(self, owner: str, key: str) -> Path:
+        digest = hashlib.sha256(f"{owner}\n{key}".encode()).hexdigest()
+        return self._state / "keys" / digest
+
+    def _owner_folder(self, owner: str) -> Path:
+        return self._state / "owners" / hashlib.sha256(owner.encode()).hexdigest()[:32]
+
+    def _unfinished(self, upload_id: str) -> UploadInfo | None:
+        try:
+            info = self.look(upload_id)
+        except (UploadGone, UploadNotFound):
+            return None
+        return None if info.finished or info.refusal is not None else info
 
     def _data(self, upload_id: str) -> str:
         """The one place where an id becomes a path; anything that is no plain id is refused."""

@@ -87,9 +87,19 @@ class MemoryStore:
         """See Concatenates."""
         return tuple(self._awaited.get(part.id, ()))
 
-    def first_with_key(self, owner: str, key: str, upload_id: str) -> str:
+    def made_with_key(self, owner: str, key: str) -> str | None:
         """See RemembersKeys."""
+        return self._keys.get((owner, key))
+
+    def claim_key(self, owner: str, key: str, upload_id: str, instead_of: str | None) -> str:
+        """See RemembersKeys."""
+        if instead_of is not None and self._keys.get((owner, key)) == instead_of:
+            self._keys[owner, key] = upload_id
         return self._keys.setdefault((owner, key), upload_id)
+
+    def unfinished_of(self, owner: str) -> Sequence[UploadInfo]:
+        """See KnowsOwners."""
+        return [info for info in self.all() if info.owner == owner and not info.finished]
 
     def all(self) -> Iterator[UploadInfo]:
         """See DataStore."""

@@ -25,9 +25,7 @@ class Bystander:
 class Joining:
     """Joins the parts of final uploads; does nothing on a store that cannot."""
 
-    def __init__(
-        self, store: DataStore, locker: Locker, receiver: Receiver, max_size: int
-    ) -> None:
+    def __init__(self, store: DataStore, locker: Locker, receiver: Receiver, max_size: int) -> None:
         """`max_size` bounds the whole in bytes; `receiver` judges it."""
         self._store = store
         self._locker = locker

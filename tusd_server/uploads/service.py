@@ -30,6 +30,7 @@ from tusd_server.uploads.body import Body
 from tusd_server.uploads.digests import DIGEST_MISMATCH, Digests
 from tusd_server.uploads.facts import facts_of
 from tusd_server.uploads.joining import Joining
+from tusd_server.uploads.quotas import Quotas
 from tusd_server.uploads.receiving import Proof, Receiver, check_fits
 
 log = logging.getLogger("tusd_server.uploads")
@@ -79,6 +80,7 @@ class Uploads:
         *,
         max_size: int,
         expire_after: timedelta | None = None,
+        quotas: Quotas | None = None,
         clock: Callable[[], datetime] = now_utc,
         new_id: Callable[[], str] = random_id,
     ) -> None:
@@ -90,6 +92,7 @@ class Uploads:
         self.max_size = max_size
         self._locker = locker
         self._hooks = hooks
+        self._quotas = quotas
         self._clock = clock
         self._new_id = new_id
         self._expire_after = expire_after if isinstance(store, Expires) else None
@@ -106,6 +109,9 @@ class Uploads:
         no upload behind. A key that this owner has used before gives that upload again.
         """
         check_fits(body, 0, self._limit(wanted.length))
+        seen = self._seen(owner, wanted.key)
+        if isinstance(seen, UploadInfo):
+            return self._outcome(seen)
         info = UploadInfo(
             id=self._new_id(),
             length=wanted.length,
@@ -120,12 +126,14 @@ class Uploads:
         )
         parts = [self._mine(part, owner) for part in info.parts]
         info = replace(info, length=self._joining.length(parts)) if parts else info
+        if self._quotas is not None:
+            self._quotas.check(owner, info.length)
         with _vetoes():
             self._hooks.pre_create(self._event("pre-create", replace(info, id=""), request))
-        seen = self._seen(info, wanted.key)
-        if seen is not None:
-            return self._outcome(seen)
         self.store.create(info)
+        first = self._claim_key(info, wanted.key, instead_of=seen)
+        if first != info.id:
+            return self._outcome(self._mine(first, owner))
         self._hooks.post_create(self._event("post-create", info, request))
         if parts:
             return self._begin_joining(info, parts, request)
@@ -201,6 +209,13 @@ class Uploads:
                 self.store.remove(info)
         self._hooks.post_terminate(self._event("post-terminate", info, request))
 
+    def join_again(self, info: UploadInfo) -> None:
+        """Join an upload that a crash left unjoined; whatever is wrong with it is logged."""
+        try:
+            self._join(info, RequestFacts("", "", ""))
+        except UploadError as error:
+            log.warning("upload %s could not be joined: %s", info.id, error)
+
     def expires(self, info: UploadInfo) -> datetime | None:
         """When the upload will be forgotten unless bytes come; None for a complete file.
 
@@ -229,14 +244,26 @@ class Uploads:
     def _outcome(self, info: UploadInfo, headers: Mapping[str, str] | None = None) -> Outcome:
         return Outcome(info, self.expires(info), headers or {})
 
-    def _seen(self, info: UploadInfo, key: str | None) -> UploadInfo | None:
-        """The upload that this key made before; None when the creation is to go on."""
+    def _seen(self, owner: str, key: str | None) -> UploadInfo | str | None:
+        """What this key made before: the upload, its id if it is gone, None if nothing."""
         if key is None or not isinstance(self.store, RemembersKeys):
             return None
-        first = self.store.first_with_key(info.owner or "", key, info.id)
-        if first == info.id:
+        upload_id = self.store.made_with_key(owner, key)
+        if upload_id is None:
             return None
-        return self._mine(first, info.owner or "")
+        try:
+            return self._mine(upload_id, owner)
+        except (UploadNotFound, UploadGone):
+            return upload_id
+
+    def _claim_key(self, info: UploadInfo, key: str | None, *, instead_of: str | None) -> str:
+        """The upload that the key stands for; of two equal creations at once one is undone."""
+        if key is None or not isinstance(self.store, RemembersKeys):
+            return info.id
+        first = self.store.claim_key(info.owner or "", key, info.id, instead_of)
+        if first != info.id and isinstance(self.store, Terminates):
+            self.store.remove(info)
+        return first
 
     def _take_first_bytes(
         self, info: UploadInfo, body: Body, proof: Proof, request: RequestFacts
@@ -305,13 +332,10 @@ class Uploads:
         self._joining.clean_up(joined)
         return outcome
 
-    def _join_waiting(self, part: UploadInfo, request: RequestFacts) -> None:
+    def _join_waiting(self, part: UploadInfo) -> None:
         """Join the uploads of which this was the last part; their troubles are their own."""
         for info in self._joining.waiting(part):
-            try:
-                self._join(info, request)
-            except UploadError as error:
-                log.warning("upload %s could not be joined: %s", info.id, error)
+            self.join_again(info)
 
     def _judge(self, info: UploadInfo, head: bytes, request: RequestFacts) -> None:
         """Ask the hooks about the first bytes; raises UploadRefused."""
@@ -325,7 +349,7 @@ class Uploads:
             self._hooks.pre_finish(self._event("pre-finish", info, request))
         reply = self._hooks.post_finish(self._event("post-finish", info, request))
         if info.partial:
-            self._join_waiting(info, request)
+            self._join_waiting(info)
         return self._outcome(info, reply.headers)
 
     def _event(self, name: HookName, info: UploadInfo, request: RequestFacts) -> HookEvent:

@@ -1,7 +1,6 @@
 """What every answer carries, and what errors look like: text for tus, problem details for JSON."""
 
 import logging
-from http import HTTPStatus
 
 from flask import Flask, Response, json, request
 from werkzeug.exceptions import HTTPException
@@ -14,7 +13,7 @@ from tusd_server.protocol.replies import (
     EXPOSED_HEADERS,
     error_headers,
 )
-from tusd_server.protocol.status import status_of
+from tusd_server.protocol.status import reason_phrase, status_of
 
 log = logging.getLogger("tusd_server.web")
 
@@ -72,7 +71,7 @@ def _http_error(error: HTTPException) -> Response:
     """Errors of routing and of reading a request, in our own words."""
     status = error.code or 500
     headers: dict[str, str] = {}
-    message = _SENTENCES.get(status, f"{HTTPStatus(status).phrase}.")
+    message = _SENTENCES.get(status, f"{reason_phrase(status)}.")
     allowed = getattr(error, "valid_methods", None)
     if allowed:
         headers["Allow"] = ", ".join(sorted(allowed))
@@ -103,7 +102,8 @@ def error_response(
     """One sentence: text/plain for uploads, problem details (RFC 9457) for the JSON API."""
     if request.path.startswith("/api/"):
         return problem(status, message, headers, code=code)
-    response = Response(f"{message}\n", status, headers, mimetype="text/plain")
+    line = f"{status} {reason_phrase(status)}"
+    response = Response(f"{message}\n", line, headers, mimetype="text/plain")
     if request.path.startswith("/files"):
         response.headers["Tus-Resumable"] = VERSION
     return without_body_for_head(response)
@@ -114,7 +114,7 @@ def problem(
 ) -> Response:
     """An error of the JSON API."""
     document: dict[str, object] = {
-        "title": HTTPStatus(status).phrase,
+        "title": reason_phrase(status),
         "status": status,
         "detail": detail,
     }

@@ -4,6 +4,7 @@ https://tus.io/protocols/resumable-upload
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from flask import Blueprint, Response, request
 from flask.views import MethodView
@@ -13,18 +14,34 @@ from hooks.events import RequestFacts
 from hooks.post_finish import MEDIA_ID_HEADER
 from processing.medium import media_id_for
 from tusd_server.auth import Auth
+from tusd_server.hashing import ALGORITHMS
 from tusd_server.protocol.headers import VERSION
-from tusd_server.protocol.replies import head_headers, offset_headers, options_headers
+from tusd_server.protocol.replies import (
+    expires_header,
+    head_headers,
+    offset_headers,
+    options_headers,
+)
 from tusd_server.protocol.requests import (
     AppendRequest,
     CreateRequest,
     check_version,
     content_length,
+    trailing_checksum,
 )
 from tusd_server.storage.base import extensions
 from tusd_server.uploads.body import Body, PortableBody
-from tusd_server.uploads.service import Uploads
+from tusd_server.uploads.receiving import Proof
+from tusd_server.uploads.service import Uploads, Wanted
 from tusd_server.web.downloads import send_upload
+
+
+@dataclass(frozen=True, slots=True)
+class TusRooms:
+    """What the views of tus need."""
+
+    uploads: Uploads
+    auth: Auth
 
 
 class TusView(MethodView):
@@ -32,15 +49,15 @@ class TusView(MethodView):
 
     init_every_request = False
 
-    def __init__(self, uploads: Uploads, auth: Auth, max_size: int) -> None:
-        """`max_size` is Tus-Max-Size in bytes."""
-        self.uploads = uploads
-        self.auth = auth
-        self.max_size = max_size
+    def __init__(self, rooms: TusRooms) -> None:
+        """Made once, when the application is."""
+        self.uploads = rooms.uploads
+        self.auth = rooms.auth
 
     def options(self, **_: str) -> Response:
         """Tell what the server speaks; needs no version and no token."""
-        return _empty(204, options_headers(extensions(self.uploads.store), self.max_size))
+        headers = options_headers(extensions(self.uploads.store), ALGORITHMS, self.uploads.max_size)
+        return _empty(204, headers)
 
 
 class UploadsView(TusView):
@@ -50,18 +67,27 @@ class UploadsView(TusView):
         """Create an upload (creation), perhaps with bytes (creation-with-upload)."""
         user = self.auth.user()
         check_version(request.headers)
-        wanted = CreateRequest.from_headers(request.headers, self.max_size)
-        outcome = self.uploads.create(
-            user.id,
-            wanted.length,
-            wanted.metadata_header,
-            request_body() if wanted.has_body else None,
-            request_facts(),
+        asked = CreateRequest.from_headers(
+            request.headers, self.uploads.max_size, request.script_root + "/files/"
         )
+        body = request_body() if asked.has_body else None
+        wanted = Wanted(
+            asked.length,
+            asked.metadata_header,
+            sha256=asked.sha256,
+            proof=_proof(asked, body),
+            concat=asked.concat.header if asked.concat else None,
+            partial=asked.concat is not None and asked.concat.partial,
+            parts=asked.concat.parts if asked.concat else (),
+            key=asked.key,
+        )
+        outcome = self.uploads.create(user.id, wanted, body, request_facts())
         headers = {"Location": f"{request.url_root}files/{outcome.info.id}", **outcome.headers}
-        if wanted.has_body:
-            headers |= offset_headers(outcome.info)
-        return _empty(201, headers)
+        if asked.has_body:
+            headers |= offset_headers(outcome.info, None)
+        if outcome.info.concat is not None:
+            headers["Upload-Concat"] = outcome.info.concat
+        return _empty(201, headers | expires_header(outcome.expires))
 
 
 class UploadView(TusView):
@@ -71,22 +97,30 @@ class UploadView(TusView):
         """Tell where an upload stands."""
         user = self.auth.user()
         check_version(request.headers)
-        info = self.uploads.look(upload_id, user.id)
-        headers = head_headers(info)
-        if info.finished:
+        outcome = self.uploads.look(upload_id, user.id, request_facts())
+        headers = head_headers(outcome.info, outcome.expires)
+        if outcome.info.finished and not outcome.info.partial:
             # For a client that missed the last answer, or resumes what is complete already.
-            headers[MEDIA_ID_HEADER] = media_id_for(info.id)
+            headers[MEDIA_ID_HEADER] = media_id_for(outcome.info.id)
         return _empty(200, headers)
 
     def patch(self, upload_id: str) -> Response:
         """Take in bytes."""
         user = self.auth.user()
         check_version(request.headers)
-        wanted = AppendRequest.from_headers(request.headers)
+        wanted = AppendRequest.from_headers(request.headers, self.uploads.max_size)
+        body = request_body()
         outcome = self.uploads.append(
-            upload_id, user.id, wanted.offset, request_body(), request_facts()
+            upload_id,
+            user.id,
+            wanted.offset,
+            body,
+            request_facts(),
+            length=wanted.length,
+            proof=_proof(wanted, body),
         )
-        return _empty(204, {**offset_headers(outcome.info), **outcome.headers})
+        headers = offset_headers(outcome.info, outcome.expires)
+        return _empty(204, {**headers, **outcome.headers})
 
     def delete(self, upload_id: str) -> Response:
         """Forget an upload (termination)."""
@@ -102,17 +136,22 @@ class UploadView(TusView):
         return send_upload(info, path)
 
 
-def tus_blueprint(uploads: Uploads, auth: Auth, max_size: int) -> Blueprint:
+def tus_blueprint(rooms: TusRooms) -> Blueprint:
     """Both URLs of tus."""
     blueprint = Blueprint("tus", __name__, url_prefix="/files")
-    rooms = {"uploads": uploads, "auth": auth, "max_size": max_size}
-    collection = UploadsView.as_view("uploads", **rooms)
+    collection = UploadsView.as_view("uploads", rooms)
     blueprint.add_url_rule("/", view_func=collection)
     # Clients are configured with and without the last slash, and a redirect loses a POST.
     blueprint.add_url_rule("", view_func=collection, endpoint="uploads_bare")
-    blueprint.add_url_rule("/<upload_id>", view_func=UploadView.as_view("upload", **rooms))
+    blueprint.add_url_rule("/<upload_id>", view_func=UploadView.as_view("upload", rooms))
     blueprint.after_request(_speak_tus)
     return blueprint
+
+
+def _proof(asked: CreateRequest | AppendRequest, body: Body | None) -> Proof:
+    if asked.checksum_follows and body is not None:
+        return Proof(asked.checksum, lambda: trailing_checksum(body.trailers))
+    return Proof(asked.checksum)
 
 
 def request_body() -> Body:

@@ -1,0 +1,40 @@
+"""`tusd-server gc`: one thorough round of the sweeper, by hand or by cron."""
+
+import contextlib
+
+from processing.catalog import Catalog
+from processing.shelf import Shelf
+from tusd_server.app import make_store
+from tusd_server.errors import BadSetting
+from tusd_server.settings import Settings
+from tusd_server.uploads.sweeper import Swept
+from tusd_server.work import make_sweeper
+
+
+def gc(settings: Settings, *, dry_run: bool) -> int:
+    """Delete what has expired and what belongs to nobody; the exit status.
+
+    Prints a line for each upload and file. With `dry_run` nothing is changed.
+    """
+    if not settings.data_dir.is_dir():
+        raise BadSetting(
+            f"There is no data directory {settings.data_dir.absolute()}; "
+            "give the server's own with --data-dir or TUSD_DATA_DIR."
+        )
+    store = make_store(settings, prepare=not dry_run)
+    with contextlib.closing(Catalog(settings.catalog_url)) as catalog:
+        if not dry_run:
+            catalog.migrate()
+        sweeper = make_sweeper(settings, store, catalog, Shelf(settings.data_dir))
+        _print(sweeper.sweep(dry_run=dry_run, thoroughly=True), dry_run=dry_run)
+    return 0
+
+
+def _print(swept: Swept, *, dry_run: bool) -> None:
+    verb = "would delete" if dry_run else "deleted"
+    for info in swept.expired:
+        print(f"{verb} expired upload {info.id} ({info.offset} bytes)")
+    for orphan in swept.orphans:
+        print(f"{verb} orphan {orphan}")
+    if not dry_run:
+        print(f"forgot {swept.forgotten} uploads that are long over")

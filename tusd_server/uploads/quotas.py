@@ -1,0 +1,86 @@
+"""How much one user may have, and how often begin."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from limits import RateLimitItemPerMinute
+from limits.errors import StorageError
+from limits.storage import storage_from_string
+from limits.strategies import SlidingWindowCounterRateLimiter
+
+from tusd_server.errors import QuotaExceeded
+from tusd_server.storage.base import DataStore, KnowsOwners
+
+# What is stored shrinks when posts are published, what is under way when it ends: soon, not now.
+RETRY_AFTER_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What one user may have; 0 is no limit."""
+
+    stored_bytes: int = 0
+    unfinished: int = 0
+    creations_per_minute: int = 0
+
+
+class Quotas:
+    """Checks an allowance before an upload is created."""
+
+    def __init__(
+        self,
+        allowance: Allowance,
+        store: DataStore,
+        stored_bytes: Callable[[str], int],
+        *,
+        redis_url: str | None = None,
+    ) -> None:
+        """`stored_bytes` gives the bytes of a user's finished media."""
+        self._allowance = allowance
+        self._store = store
+        self._stored_bytes = stored_bytes
+        self._rate = RateLimitItemPerMinute(allowance.creations_per_minute or 1)
+        self._limiter = SlidingWindowCounterRateLimiter(
+            storage_from_string(redis_url or "memory://", wrap_exceptions=True)
+        )
+
+    def check(self, owner: str, length: int | None) -> None:
+        """Raise QuotaExceeded unless this owner may begin an upload of this many bytes."""
+        self._check_rate(owner)
+        allowed = self._allowance
+        if not (allowed.stored_bytes or allowed.unfinished):
+            return
+        if not isinstance(self._store, KnowsOwners):
+            return
+        unfinished = self._store.unfinished_of(owner)
+        if allowed.unfinished and len(unfinished) >= allowed.unfinished:
+            raise QuotaExceeded(
+                f"You have {len(unfinished)} unfinished uploads; at most {allowed.unfinished} "
+                "are allowed, finish or delete some.",
+                retry_after_seconds=RETRY_AFTER_SECONDS,
+            )
+        if allowed.stored_bytes:
+            under_way = sum(info.length or info.offset for info in unfinished)
+            self._check_bytes(self._stored_bytes(owner) + under_way, length or 0)
+
+    def _check_bytes(self, present: int, length: int) -> None:
+        if present + length > self._allowance.stored_bytes:
+            raise QuotaExceeded(
+                f"You have {present} bytes here; with {length} more it would be over the "
+                f"{self._allowance.stored_bytes} bytes that are allowed.",
+                retry_after_seconds=RETRY_AFTER_SECONDS,
+            )
+
+    def _check_rate(self, owner: str) -> None:
+        most = self._allowance.creations_per_minute
+        if not most:
+            return
+        try:
+            allowed = self._limiter.hit(self._rate, owner)
+        except StorageError:  # a counter that is away must not stop uploads
+            return
+        if not allowed:
+            raise QuotaExceeded(
+                f"You have begun {most} uploads within a minute, which is the limit; wait.",
+                retry_after_seconds=RETRY_AFTER_SECONDS,
+            )
