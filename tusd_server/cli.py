@@ -21,7 +21,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run one command and exit with its status; a bad setting is one sentence and status 2."""
     options = _parser().parse_args(argv)
     try:
-        sys.exit(options.run(options))
+        status = options.run(options)
+        sys.stdout.flush()
+        sys.exit(status)
     except BadSetting as error:
         print(f"tusd-server: {error}", file=sys.stderr)
         sys.exit(2)

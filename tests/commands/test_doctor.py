@@ -1,15 +1,22 @@
 import os
-from collections.abc import Iterator
+import sqlite3
 from pathlib import Path
 
+import PIL
+import pillow_heif
 import pytest
-from sqlalchemy import create_engine, text
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from PIL import features
+from pymediainfo import MediaInfo
 
+from processing.migrations import HEAD
+from processing.sandbox import Sandbox
 from processing.tools import Tools
-from tests.commands.conftest import Cli
 from tests.live import SECRET
 from tests.records import migrated
 from tests.services import ServiceMissing, free_port, redis_server
+from tests.shell import Cli
 from tusd_server.commands import doctor_data, doctor_tools
 from tusd_server.commands.finding import Finding
 from tusd_server.settings import Settings
@@ -27,7 +34,9 @@ def lines(output: str) -> dict[str, tuple[str, str]]:
 
 
 def settings(data_dir: Path, **chosen: str) -> Settings:
-    return Settings.from_env({f"TUSD_{name.upper()}": text for name, text in chosen.items()}, data_dir=data_dir)
+    return Settings.from_env(
+        {f"TUSD_{name.upper()}": text for name, text in chosen.items()}, data_dir=data_dir
+    )
 
 
 @pytest.fixture
@@ -111,15 +120,141 @@ def test_media_on_another_filesystem(data_dir: Path) -> None:
 @pytest.mark.parametrize(
     ("revision", "level", "words"),
     [
-        ("0001", "ok", "which is this version's"),
+        (HEAD, "ok", "which is this version's"),
         ("0000", "ok", "the next start migrates to"),
         ("9999", "fail", "made by a newer version"),
     ],
 )
-def test_revisions_of_the_database(
-    data_dir: Path, revision: str, level: str, words: str, engine_at: "Setter"
-) -> None:
-    engine_at(data_dir, revision)
+def test_revisions_of_the_database(data_dir: Path, revision: str, level: str, words: str) -> None:
+    with sqlite3.connect(data_dir / ".tusd-server" / "catalog.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+    database.close()
     finding = doctor_data.check_database(settings(data_dir))
     assert finding.level == level
     assert words in finding.sentence
+
+
+def test_a_database_without_tables(data_dir: Path) -> None:
+    url = f"sqlite:///{data_dir / 'other.db'}"
+    (data_dir / "other.db").touch()
+    finding = doctor_data.check_database(settings(data_dir, database_url=url))
+    assert (finding.level, finding.sentence[:28]) == ("ok", "sqlite, still without tables")
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://x", "sqlite:///{}"])
+def test_databases_that_cannot_be_used(data_dir: Path, url: str) -> None:
+    other = data_dir / "other.db"
+    other.write_bytes(b"no database" * 1000)
+    finding = doctor_data.check_database(settings(data_dir, database_url=url.format(other)))
+    assert finding.level == "fail"
+    assert finding.sentence.startswith("TUSD_DATABASE_URL cannot be used: ")
+
+
+def test_a_database_that_does_not_answer(data_dir: Path) -> None:
+    pytest.importorskip("psycopg", reason="psycopg is not installed; it is the extra 'postgres'.")
+    url = f"postgresql+psycopg://127.0.0.1:{free_port()}/x"
+    finding = doctor_data.check_database(settings(data_dir, database_url=url))
+    assert finding.level == "fail"
+    assert "onnection refused" in finding.sentence
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "level"),
+    [("0" * 64, 0o600, "ok"), ("0" * 64, 0o640, "fail"), ("short", 0o600, "fail")],
+)
+def test_secret(data_dir: Path, content: str, mode: int, level: str) -> None:
+    path = data_dir / ".tusd-server" / "secret"
+    path.write_text(content)
+    path.chmod(mode)
+    assert doctor_data.check_secret(settings(data_dir)).level == level
+    assert doctor_data.check_secret(settings(data_dir, jwt_secret=SECRET)).level == "ok"
+
+
+def test_auth(data_dir: Path) -> None:
+    levels = [
+        doctor_data.check_auth(each).level
+        for each in (
+            settings(data_dir),
+            settings(data_dir, auth="off"),
+            settings(data_dir, jwt_public_key="/no/such.pem"),
+            settings(data_dir, jwt_public_key=public_key()),
+        )
+    ]
+    assert levels == ["ok", "warn", "fail", "ok"]
+
+
+def public_key() -> str:
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_bytes(serialization.Encoding.PEM, form).decode()
+
+
+def test_no_redis_is_no_line(data_dir: Path) -> None:
+    assert doctor_data.check_redis(settings(data_dir)) is None
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:{}/0", "http://127.0.0.1:{}"])
+def test_redis_that_does_not_answer(data_dir: Path, url: str) -> None:
+    finding = doctor_data.check_redis(settings(data_dir, redis_url=url.format(free_port())))
+    assert finding is not None
+    assert finding.level == "fail"
+
+
+def test_redis(data_dir: Path) -> None:
+    try:
+        with redis_server() as url:
+            finding = doctor_data.check_redis(settings(data_dir, redis_url=url))
+    except ServiceMissing as missing:
+        pytest.skip(str(missing))
+    assert finding == Finding("ok", "redis", "It answers.")
+
+
+def test_a_program_that_does_not_run(tmp_path: Path) -> None:
+    broken = tmp_path / "ffmpeg"
+    broken.write_text("#!/bin/sh\nexit 3\n")
+    broken.chmod(0o755)
+    assert doctor_tools.check_ffmpeg(Tools(ffmpeg=str(broken))).level == "fail"
+
+
+def test_versions_of_programs(tmp_path: Path) -> None:
+    program = tmp_path / "ffprobe"
+    program.write_text("#!/bin/sh\necho ffprobe version 9.1-custom Copyright\n")
+    program.chmod(0o755)
+    finding = doctor_tools.check_ffprobe(Tools(ffprobe=str(program)))
+    assert finding == Finding("ok", "ffprobe", f"{program}, version 9.1-custom.")
+
+
+@pytest.mark.parametrize(
+    ("ffprobe", "loads", "level"),
+    [("/usr/bin/ffprobe", False, "warn"), (None, False, "fail"), (None, True, "ok")],
+)
+def test_something_reads_videos(
+    monkeypatch: pytest.MonkeyPatch, ffprobe: str | None, loads: bool, level: str
+) -> None:
+    monkeypatch.setattr(MediaInfo, "can_parse", lambda: loads)
+    assert doctor_tools.check_mediainfo(Tools(ffprobe=ffprobe)).level == level
+
+
+@pytest.mark.parametrize(
+    ("version", "level"), [("12.9.1", "fail"), ("13.0.0", "ok"), ("13.1", "ok"), ("9.9", "fail")]
+)
+def test_pillow_has_a_floor(monkeypatch: pytest.MonkeyPatch, version: str, level: str) -> None:
+    monkeypatch.setattr(PIL, "__version__", version)
+    monkeypatch.setattr(features, "check", lambda _: True)
+    assert doctor_tools.check_pillow().level == level
+
+
+def test_pillow_without_avif(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "check", lambda _: False)
+    assert doctor_tools.check_pillow().level == "warn"
+
+
+def test_pillow_heif_has_a_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pillow_heif, "__version__", "1.6.0")
+    assert doctor_tools.check_pillow_heif().level == "fail"
+
+
+@pytest.mark.parametrize(("filters", "level"), [(True, "ok"), (False, "warn")])
+def test_seccomp(monkeypatch: pytest.MonkeyPatch, filters: bool, level: str) -> None:
+    monkeypatch.setattr(Sandbox, "filters_calls", lambda _: filters)
+    assert doctor_tools.check_seccomp().level == level

@@ -1,6 +1,6 @@
 import json
 import os
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,11 +9,13 @@ import pytest
 
 from processing.catalog import Catalog
 from processing.reasons import Reason
-from tests.commands.conftest import Cli
 from tests.records import START, migrated, ready_medium, received
+from tests.shell import Cli
 from tusd_server.info import UploadInfo
 from tusd_server.metadata import Metadata
 from tusd_server.storage.filesystem import FilesystemStore
+
+UPLOADS = (("half", "alice", 1024), ("new", "bob", 0), ("all", "bob", 2048))
 
 
 @pytest.fixture
@@ -21,7 +23,11 @@ def data_dir(tmp_path: Path) -> Path:
     """Two unfinished uploads, one that is complete, one ready and one rejected medium."""
     data_dir = tmp_path / "data"
     store = FilesystemStore(data_dir, durability="none")
-    for upload_id, owner, size in (("half", "alice", 1024), ("new", "bob", 0), ("all", "bob", 2048)):
+    for upload_id, owner, size in (
+        ("half", "alice", 1024),
+        ("new", "bob", 0),
+        ("all", "bob", 2048),
+    ):
         name = Metadata.from_text({"filename": f"{upload_id}\x1b.mp4"}).to_header()
         info = UploadInfo(id=upload_id, length=2048, owner=owner, metadata_header=name)
         created_at = START - timedelta(days=size)
@@ -31,11 +37,11 @@ def data_dir(tmp_path: Path) -> Path:
         ready_medium(catalog, "u1")
         bad = catalog.receive(received("u2", owner="bob", file_name="bad.jpg"))
         assert catalog.processing(bad.id)
-        catalog.reject(bad.id, [Reason("empty_file", "The file is empty.")])
+        catalog.rejected(bad.id, [Reason("empty_file", "The file is empty.")])
     return data_dir
 
 
-def _catalog(data_dir: Path) -> "Iterator[Catalog]":
+def _catalog(data_dir: Path) -> AbstractContextManager[Catalog]:
     state = data_dir / ".tusd-server"
     state.mkdir(exist_ok=True)
     return migrated(f"sqlite:///{state / 'catalog.db'}")

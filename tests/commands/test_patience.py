@@ -28,9 +28,10 @@ def test_pauses_grow_to_a_bound_and_patience_ends() -> None:
     time = Time()
     mine = patience(time)
     error = NoAnswer("It does not answer.")
+    while time.now < 100.0:
+        mine.bear(error)
     with pytest.raises(NoAnswer):
-        for _ in range(1000):
-            mine.bear(error)
+        mine.bear(error)
     assert time.now == pytest.approx(100.0)
     assert time.pauses[0] <= 1.0
     assert LONGEST_PAUSE_SECONDS / 2 < max(time.pauses) <= LONGEST_PAUSE_SECONDS * 1.25

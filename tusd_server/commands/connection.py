@@ -79,6 +79,10 @@ class Connection:
             raise BadAnswer(answer.status_code, _sentence(answer))
         return answer
 
+    def close(self) -> None:
+        """End the connection; it may be used again afterwards."""
+        self._session.close()
+
     def own(self, url: str) -> bool:
         """Whether a URL leads to this server, so that the token may go there."""
         ours, theirs = urlsplit(self.root), urlsplit(url)

@@ -55,7 +55,7 @@ class Records:
         while not is_settled(record := self.get(media_id)):
             if self._clock() >= give_up_at:
                 raise UploadFailed(
-                    f"The file arrived, but after {seconds:.0f} s its status is still "
+                    f"The file arrived, but after {seconds:g} s its status is still "
                     f"{record['status']}; is `tusd-server worker` running?"
                 )
             self._sleep(pause)

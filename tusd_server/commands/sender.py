@@ -11,6 +11,7 @@ from tusclient.request import TusRequest
 from tusclient.uploader.uploader import Uploader
 
 from tusd_server.commands.connection import Connection, UploadFailed
+from tusd_server.commands.words import printable
 
 MEDIA_ID = "Upload-Media-Id"
 BLOCK_BYTES = 64 * 1024
@@ -68,8 +69,8 @@ class Sender(Uploader):
             raise UploadFailed("The server did not say where the upload is; is it a tus server?")
         if not self.connection.own(url):
             raise UploadFailed(
-                f"The server put the upload at {url}, which is not below --url; behind a proxy, "
-                "the server needs TUSD_TRUST_PROXY."
+                f"The server put the upload at {printable(url)}, which is not below --url; "
+                "behind a proxy, the server needs TUSD_TRUST_PROXY."
             )
         return url
 

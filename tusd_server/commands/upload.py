@@ -1,5 +1,6 @@
 """`tusd-server upload FILE...`: files to a server, and what became of them."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -46,9 +47,9 @@ def upload(wishes: Wishes) -> int:
     BadSetting, before anything is sent, for a file or a place that cannot be used.
     """
     _check(wishes)
-    command = _Upload(wishes)
     try:
-        return command.run()
+        with contextlib.closing(Connection(wishes.url, wishes.token)) as connection:
+            return _Upload(wishes, connection).run()
     except KeyboardInterrupt:
         _say("Interrupted; run the same command again and it goes on where it was.")
         return INTERRUPTED
@@ -57,10 +58,9 @@ def upload(wishes: Wishes) -> int:
 class _Upload:
     """One run of the command."""
 
-    def __init__(self, wishes: Wishes) -> None:
+    def __init__(self, wishes: Wishes, connection: Connection) -> None:
         self._wishes = wishes
         self._remembered = Remembered(wishes.resume_file or default_path(os.environ))
-        connection = Connection(wishes.url, wishes.token)
         patience = Patience(wishes.give_up_seconds, _say)
         self._records = Records(connection, patience)
         self._transfer = Transfer(
