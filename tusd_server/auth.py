@@ -34,8 +34,9 @@ class Auth:
         """Configure flask-jwt-extended for this application."""
         self.off = settings.auth == "off"
         app.config["JWT_TOKEN_LOCATION"] = ["headers"]
-        app.config["JWT_DECODE_AUDIENCE"] = settings.jwt_audience
-        app.config["JWT_DECODE_ISSUER"] = settings.jwt_issuer
+        for direction in ("DECODE", "ENCODE"):
+            app.config[f"JWT_{direction}_AUDIENCE"] = settings.jwt_audience
+            app.config[f"JWT_{direction}_ISSUER"] = settings.jwt_issuer
         if settings.jwt_public_key is not None:
             key = _public_key(settings.jwt_public_key)
             app.config["JWT_ALGORITHM"] = _algorithm(key)

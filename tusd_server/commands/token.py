@@ -24,8 +24,5 @@ def token(settings: Settings, user: User, hours: float) -> int:
             f"The secret in {settings.state_dir} cannot be read or made: "
             f"{(error.strerror or str(error)).lower()}."
         ) from None
-    # Or this server would refuse its own tokens.
-    app.config["JWT_ENCODE_AUDIENCE"] = settings.jwt_audience
-    app.config["JWT_ENCODE_ISSUER"] = settings.jwt_issuer
     print(make_token(app, user, hours))
     return 0
