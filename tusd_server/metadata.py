@@ -5,6 +5,7 @@ import binascii
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tusd_server.errors import BadHeader
 
@@ -26,12 +27,7 @@ class Metadata:
 
         Raises BadHeader for an empty or repeated key, and for a value that is not base64.
         """
-        if not header.strip():
-            return cls()
-        pairs = tuple(_pair(part.strip(" ")) for part in header.split(","))
-        if len({key for key, _ in pairs}) != len(pairs):
-            raise BadHeader("Upload-Metadata repeats a key; every key must be unique.")
-        return cls(pairs)
+        return _parse(header)
 
     @classmethod
     def from_text(cls, values: Mapping[str, str]) -> "Metadata":
@@ -62,6 +58,17 @@ class Metadata:
 
     def __iter__(self) -> Iterator[tuple[str, bytes | None]]:
         return iter(self.pairs)
+
+
+# One upload's header is read several times within a request, and an upload takes a few requests.
+@lru_cache(maxsize=256)
+def _parse(header: str) -> Metadata:
+    if not header.strip():
+        return Metadata()
+    pairs = tuple(_pair(part.strip(" ")) for part in header.split(","))
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise BadHeader("Upload-Metadata repeats a key; every key must be unique.")
+    return Metadata(pairs)
 
 
 def _pair(part: str) -> tuple[str, bytes | None]:

@@ -7,7 +7,6 @@ costs no buffer at all.
 """
 
 import contextlib
-import io
 import re
 import socket
 import struct
@@ -21,6 +20,8 @@ from tusd_server.server.reading import BadRequestHead, parse_field_line
 from tusd_server.uploads.body import Ending
 
 BUFFER_BYTES = 1024 * 1024
+# Of each connection, for heads; thousands of slow phones pay for every KiB. Bodies go past it.
+READ_BUFFER_BYTES = 4096
 DRAIN_BYTES = 1024 * 1024
 DRAIN_SECONDS = 2.0
 # A greenlet that always finds data never lets another one run, so it steps back now and then.
@@ -263,7 +264,7 @@ class RequestBody:
         size = self._next_size(len(view))
         if not size:
             return 0
-        if self._may_hold or size <= io.DEFAULT_BUFFER_SIZE:
+        if self._may_hold or size <= READ_BUFFER_BYTES:
             size = self._held(size)
         received = self._rfile.readinto1(view[:size])
         if not received:

@@ -9,7 +9,12 @@ from urllib.parse import unquote_to_bytes
 import gevent
 from gunicorn.workers.ggevent import PyWSGIHandler
 
-from tusd_server.server.body import DRAIN_SECONDS, RequestBody, hang_up
+from tusd_server.server.body import (
+    DRAIN_SECONDS,
+    READ_BUFFER_BYTES,
+    RequestBody,
+    hang_up,
+)
 from tusd_server.server.reading import (
     MAX_LINE_BYTES,
     BadRequestHead,
@@ -30,6 +35,10 @@ class Connection(PyWSGIHandler):  # type: ignore[misc]
     idle = True
     # When the server began to wait for the head that it still reads.
     head_since: float | None = None
+
+    def __init__(self, sock: socket.socket, address: Any, server: Any) -> None:
+        """Take over an accepted connection; pywsgi's own buffer would be twice as large."""
+        super().__init__(sock, address, server, sock.makefile("rb", READ_BUFFER_BYTES))
 
     def handle(self) -> None:
         """Serve requests until the connection ends; the server can see it meanwhile."""

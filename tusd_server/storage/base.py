@@ -155,8 +155,8 @@ class Local(Protocol):
     def path(self, info: UploadInfo) -> Path:
         """Where the bytes lie now."""
 
-    def info_path(self, info: UploadInfo) -> Path:
-        """Where the facts lie."""
+    def places(self, info: UploadInfo) -> tuple[str, str]:
+        """Where the bytes and the facts are meant to lie, without a look at the disk."""
 
     def hand_over(self, info: UploadInfo, destination: Path) -> None:
         """Move the finished bytes to their final place on the same filesystem.

@@ -259,10 +259,12 @@ class FilesystemStore:
             return Path(info.path)
         return Path(self._data(info.id))
 
-    def info_path(self, info: UploadInfo) -> Path:
+    def places(self, info: UploadInfo) -> tuple[str, str]:
         """See Local."""
-        archived = self._archived(info.id)
-        return Path(archived if os.path.exists(archived) else self._data(info.id) + ".info")
+        data = self._data(info.id)
+        if info.path is not None:
+            return info.path, self._archived(info.id)
+        return data, data + ".info"
 
     def hand_over(self, info: UploadInfo, destination: Path) -> None:
         """See Local. The facts with the new place, then the bytes, then the old facts.

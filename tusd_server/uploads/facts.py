@@ -2,15 +2,18 @@
 
 from hooks.events import StorageFacts, UploadFacts
 from tusd_server.info import UploadInfo, now_utc
-from tusd_server.storage.base import DataStore, Local
+from tusd_server.storage.base import Local
 
 
-def facts_of(info: UploadInfo, store: DataStore) -> UploadFacts:
-    """What the hooks are told of an upload; without an id, of one that does not exist yet."""
+def facts_of(info: UploadInfo, store: Local | None) -> UploadFacts:
+    """What the hooks are told of an upload; without an id, of one that does not exist yet.
+
+    `store` is None where the bytes are no files of this machine.
+    """
     storage = None
-    if isinstance(store, Local) and info.id:
-        path, info_path = store.path(info), store.info_path(info)
-        storage = StorageFacts("filestore", str(path), str(info_path))
+    if store is not None and info.id:
+        path, info_path = store.places(info)
+        storage = StorageFacts("filestore", path, info_path)
     return UploadFacts(
         id=info.id,
         size=info.length,

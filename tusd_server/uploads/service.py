@@ -90,6 +90,7 @@ class Uploads:
         """
         self.store = store
         self.max_size = max_size
+        self._local = store if isinstance(store, Local) else None
         self._locker = locker
         self._hooks = hooks
         self._quotas = quotas
@@ -191,9 +192,9 @@ class Uploads:
                 f"The upload is not complete; {info.offset} of "
                 f"{'an unknown number of' if info.length is None else info.length} bytes are here."
             )
-        if not isinstance(self.store, Local):
+        if self._local is None:
             raise UploadNotFound("There is no such upload.")
-        return info, self.store.path(info)
+        return info, self._local.path(info)
 
     def terminate(self, upload_id: str, owner: str, holder: Body, request: RequestFacts) -> None:
         """Stop whoever writes the upload and forget it, bytes and all."""
@@ -353,7 +354,7 @@ class Uploads:
         return self._outcome(info, reply.headers)
 
     def _event(self, name: HookName, info: UploadInfo, request: RequestFacts) -> HookEvent:
-        return HookEvent(name, facts_of(info, self.store), request)
+        return HookEvent(name, facts_of(info, self._local), request)
 
 
 def _error_of(refusal: Refusal) -> UploadError:
