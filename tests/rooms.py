@@ -210,7 +210,7 @@ class Tus:
     def create(
         self,
         length: int = len(GIF),
-        metadata: str | None = None,  # noqa: A002 (the header's own name)
+        metadata: str | None = None,
         body: bytes | None = None,
     ) -> str:
         """Make an upload, perhaps with its first bytes; its id."""

@@ -3,7 +3,7 @@
 import base64
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tusd_server.errors import BadHeader, UploadError
@@ -66,6 +66,7 @@ def test_headers_that_cannot_be_read(header: str) -> None:
     assert caught.value.message.isprintable()
 
 
+@settings(deadline=None)
 @given(all_pairs)
 def test_what_is_written_reads_back(pairs: tuple[tuple[str, bytes | None], ...]) -> None:
     """Binary values and the order too; a value of no bytes is no value on the wire."""
@@ -73,6 +74,7 @@ def test_what_is_written_reads_back(pairs: tuple[tuple[str, bytes | None], ...])
     assert known.pairs == tuple((key, value or None) for key, value in pairs)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_read_or_refused(header: str) -> None:
     try:
@@ -82,6 +84,7 @@ def test_any_text_is_read_or_refused(header: str) -> None:
     assert Metadata.from_header(known.to_header()) == known
 
 
+@settings(deadline=None)
 @given(st.dictionaries(keys, st.text(st.characters(exclude_categories=["Cs"]))))
 def test_texts_read_back_as_texts(values: dict[str, str]) -> None:
     assert Metadata.from_text(values).to_text() == values

@@ -136,7 +136,7 @@ class UploadInfo:
                 path=document["Storage"]["Path"] if document.get("HandedOver") else None,
                 refusal=Refusal(refused["Code"], refused["Message"]) if refused else None,
             )
-        except (KeyError, TypeError, AttributeError, BadHeader) as error:
+        except (KeyError, TypeError, AttributeError, OverflowError, BadHeader) as error:
             raise ValueError(f"this is not an upload's info file: {error!r}") from error
 
 

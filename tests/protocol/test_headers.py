@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tusd_server.errors import BadHeader
@@ -64,11 +64,13 @@ def test_a_number_that_must_be_there() -> None:
         required_number({"Upload-Offset": ""}, "Upload-Offset")
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=0, max_value=MAX_NUMBER))
 def test_every_number_is_read_back(value: int) -> None:
     assert number("Upload-Offset", str(value)) == value
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_a_number_or_refused(text: str) -> None:
     headers: Mapping[str, str] = {"Upload-Offset": text}

@@ -81,9 +81,7 @@ def test_every_verb_wants_a_token_and_reads_nothing_before(alice: Tus, verb: str
     )
     assert body.read_calls == 0
     if verb != "HEAD":
-        assert (
-            response.text == "Authorization is missing; send `Authorization: Bearer <token>`.\n"
-        )
+        assert response.text == "Authorization is missing; send `Authorization: Bearer <token>`.\n"
     assert alice.offset(upload) == 0
 
 
@@ -166,7 +164,7 @@ def test_what_is_refused_by_its_headers_is_refused_unread(alice: Tus, refused: s
         bearer(jwt.encode({"sub": 7, "exp": SOON}, SECRET, algorithm="HS256")),
         bearer(jwt.encode({"exp": SOON}, SECRET, algorithm="HS256")),
         bearer(jwt.encode({"sub": "alice", "exp": "soon"}, SECRET, algorithm="HS256")),
-        bearer(jwt.encode({"sub": "alice", "exp": SOON}, None, algorithm="none")),
+        bearer(jwt.encode({"sub": "alice", "exp": SOON}, "", algorithm="none")),
         bearer(token(algorithm="HS512", key=SECRET * 2)),
         bearer(token(type="refresh")),
         bearer(token()[:-2]),
@@ -256,7 +254,7 @@ def test_keys_that_are_none(tmp_path: Path, rsa_key: rsa.RSAPrivateKey) -> None:
 
 def test_audience_and_issuer(tmp_path: Path) -> None:
     config = settings(tmp_path, jwt_audience="uploads", jwt_issuer="https://id.example")
-    right = {"aud": "uploads", "iss": "https://id.example"}
+    right: dict[str, Any] = {"aud": "uploads", "iss": "https://id.example"}
     with make_app(config) as app:
         tus = Tus(app)
         tus.talk(create(bearer(token(**right))), "201")

@@ -38,9 +38,7 @@ def test_a_creation_is_answered_with_its_url(tus: Tus) -> None:
 
 def test_the_url_without_its_last_slash_is_the_same(tus: Tus) -> None:
     """A redirect would lose the POST."""
-    tus.talk(
-        f"POST /files\n{TUS}\nUpload-Length: 11", "201\nLocation: http://localhost/files/..."
-    )
+    tus.talk(f"POST /files\n{TUS}\nUpload-Length: 11", "201\nLocation: http://localhost/files/...")
 
 
 def test_every_upload_has_a_name_that_nobody_guesses(tus: Tus) -> None:
@@ -168,9 +166,7 @@ def test_an_empty_metadata_header_is_none_at_all(tus: Tus) -> None:
 def test_metadata_that_cannot_be_read(alice: Tus, tmp_path: Path, header: str) -> None:
     """The key MUST NOT contain spaces and commas and MUST NOT be empty. The value MUST be Base64
     encoded. All keys MUST be unique."""
-    alice.talk(
-        f"POST /files/\n{TUS}\nUpload-Length: 11\nUpload-Metadata: {header}", f"400\n{TUS}"
-    )
+    alice.talk(f"POST /files/\n{TUS}\nUpload-Length: 11\nUpload-Metadata: {header}", f"400\n{TUS}")
     assert files_of(tmp_path) == []
 
 

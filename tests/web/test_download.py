@@ -142,7 +142,7 @@ def test_names_are_made_harmless(app: Flask, name: str, plain: str) -> None:
     upload = alice.create(metadata=metadata(filename=name), body=GIF)
     response = alice.get(f"/files/{upload}")
     header = response.headers["Content-Disposition"]
-    assert header.startswith(f'inline; filename="{plain}"; filename*=UTF-8\'\'')
+    assert header.startswith(f"inline; filename=\"{plain}\"; filename*=UTF-8''")
     assert unquote(header.rpartition("''")[2]) == name[:150]
     assert "X-Evil" not in response.headers
 

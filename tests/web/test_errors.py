@@ -63,7 +63,9 @@ def test_an_offset_that_helps_is_told(tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.parametrize("error", [RuntimeError("secret"), OSError(5, "secret"), KeyError("secret")])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("secret"), OSError(5, "secret"), KeyError("secret")]
+)
 def test_the_unforeseen_is_logged_and_not_told(
     tmp_path: Path, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -80,7 +82,8 @@ def test_the_unforeseen_is_logged_and_not_told(
         )
     assert "secret" not in response.text + str(response.headers)
     assert "secret" in caplog.text
-    assert "DELETE /files/x" in caplog.text
+    assert "DELETE" in caplog.text
+    assert "/files/x" in caplog.text
 
 
 def test_a_text_of_the_client_does_not_break_the_log(

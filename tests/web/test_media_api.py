@@ -14,11 +14,33 @@ from tests.records import EXAMINED, NO_THUMBNAIL, known
 from tests.rooms import MP4, Tus, catalog_of, make_app, metadata, run_jobs, settings
 from tusd_server.settings import Settings
 
-FIELDS = (
-    "id upload_id post_id media_type file_name content_type size sha256 status reasons width "
-    "height duration codec bitrate fps rotation thumbhash url thumbnail_url thumbnail created_at "
-    "registered_at published_at deleted_at"
-).split()
+FIELDS = [
+    "id",
+    "upload_id",
+    "post_id",
+    "media_type",
+    "file_name",
+    "content_type",
+    "size",
+    "sha256",
+    "status",
+    "reasons",
+    "width",
+    "height",
+    "duration",
+    "codec",
+    "bitrate",
+    "fps",
+    "rotation",
+    "thumbhash",
+    "url",
+    "thumbnail_url",
+    "thumbnail",
+    "created_at",
+    "registered_at",
+    "published_at",
+    "deleted_at",
+]
 
 
 @pytest.fixture

@@ -38,9 +38,7 @@ def files_of(config: Settings) -> list[str]:
     return sorted(path.name[16:] for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_post_comes_into_being_with_its_media(
-    alice: Tus, app: Flask, config: Settings
-) -> None:
+def test_a_post_comes_into_being_with_its_media(alice: Tus, app: Flask, config: Settings) -> None:
     upload(alice, "p7", "one.mp4")
     alice.talk("GET /api/v1/posts/p7", "404\nContent-Type: application/problem+json")
     run_jobs(app, config)
@@ -81,9 +79,7 @@ def test_publishing_again_does_no_harm(alice: Tus, app: Flask, config: Settings)
     assert post(alice, "GET /api/v1/posts/p7") == first
 
 
-def test_staff_may_publish_and_others_see_nothing(
-    alice: Tus, app: Flask, config: Settings
-) -> None:
+def test_staff_may_publish_and_others_see_nothing(alice: Tus, app: Flask, config: Settings) -> None:
     """The posts backend calls with a token of its own."""
     upload(alice, "p7", "one.mp4")
     run_jobs(app, config)

@@ -1,0 +1,17 @@
+"""The reference store keeps the contract, and promises no more than that."""
+
+import pytest
+
+from tests.storage.contract import *  # noqa: F403
+from tusd_server.storage.base import Local, extensions
+from tusd_server.storage.memory import MemoryStore
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+def test_its_abilities(store: MemoryStore) -> None:
+    assert extensions(store) == ("creation", "creation-with-upload", "termination")
+    assert not isinstance(store, Local)
