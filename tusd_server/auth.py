@@ -62,8 +62,8 @@ class Auth:
             raise AccessDenied("The token does not hold; get a new one.") from None
         claims = get_jwt()
         name = claims.get("sub")
-        if not isinstance(name, str) or not name or len(name) > 255:
-            raise AccessDenied("The token's `sub` must be a text of 1 to 255 characters.")
+        if not isinstance(name, str) or not 0 < len(name) <= 255 or not name.isprintable():
+            raise AccessDenied("The token's `sub` must be 1 to 255 printable characters.")
         return User(name, staff=claims.get("staff") is True)
 
 

@@ -62,11 +62,11 @@ class CreateRequest:
     length: int | None
     metadata_header: str
     has_body: bool
-    concat: Concat | None
-    sha256: str | None
-    checksum: Checksum | None
-    checksum_follows: bool
-    key: str | None
+    concat: Concat | None = None
+    sha256: str | None = None
+    checksum: Checksum | None = None
+    checksum_follows: bool = False
+    key: str | None = None
 
     @classmethod
     def from_headers(cls, headers: Headers, max_size: int, base_path: str) -> "CreateRequest":
@@ -110,9 +110,9 @@ class AppendRequest:
     """
 
     offset: int
-    length: int | None
-    checksum: Checksum | None
-    checksum_follows: bool
+    length: int | None = None
+    checksum: Checksum | None = None
+    checksum_follows: bool = False
 
     @classmethod
     def from_headers(cls, headers: Headers, max_size: int) -> "AppendRequest":

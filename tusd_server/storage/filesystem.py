@@ -75,25 +75,18 @@ class FilesystemStore:
     def create(self, info: UploadInfo) -> None:
         """See DataStore. The data file comes first: without its info file it does not exist."""
         data = self._data(info.id)
-        try:
+        with _told_when_full("The disk has no room for an upload of this length."):
+            # An id that is taken is an error, and the file of that name not ours to remove.
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             descriptor = os.open(data, flags, 0o664)
             try:
-                if info.length and not info.final:
-                    reserve(descriptor, info.length)
+                self._fill_in(info, descriptor)
+            except OSError:
+                unlink(data)
+                unlink(data + ".info")
+                raise
             finally:
                 os.close(descriptor)
-            self._write_info(info, sync=self._durability == "chunk")
-            if self._note_owners and info.owner is not None:
-                folder = self._owner_folder(info.owner)
-                folder.mkdir(exist_ok=True)
-                (folder / info.id).touch()
-        except OSError as error:
-            unlink(data)
-            unlink(data + ".info")
-            if error.errno in FULL:
-                raise StorageFull("The disk has no room for an upload of this length.") from error
-            raise
 
     def look(self, upload_id: str) -> UploadInfo:
         """See DataStore."""
@@ -196,13 +189,12 @@ class FilesystemStore:
             join_files(sources, joined, sync=self._durability != "none")
             os.rename(joined, data)
 
-        try:
-            self._offload(join)
-        except OSError as error:
-            unlink(joined)
-            if error.errno in FULL:
-                raise StorageFull("The disk has no room to join the parts.") from error
-            raise
+        with _told_when_full("The disk has no room to join the parts."):
+            try:
+                self._offload(join)
+            except OSError:
+                unlink(joined)
+                raise
 
     def await_part(self, part: UploadInfo, info: UploadInfo) -> None:
         """See Concatenates."""
@@ -317,6 +309,15 @@ class FilesystemStore:
             if modified < oldest and not belongs:
                 yield self.root / name
 
+    def _fill_in(self, info: UploadInfo, descriptor: int) -> None:
+        if info.length and not info.final:
+            reserve(descriptor, info.length)
+        self._write_info(info, sync=self._durability == "chunk")
+        if self._note_owners and info.owner is not None:
+            folder = self._owner_folder(info.owner)
+            folder.mkdir(exist_ok=True)
+            (folder / info.id).touch()
+
     def _key_path(self, owner: str, key: str) -> Path:
         digest = hashlib.sha256(f"{owner}\n{key}".encode()).hexdigest()
         return self._state / "keys" / digest
@@ -385,8 +386,18 @@ def _read_info(path: str) -> UploadInfo | None:
     try:
         with open(path, "rb") as file:
             return UploadInfo.from_json(file.read())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, IsADirectoryError, ValueError):
         return None
+
+
+@contextlib.contextmanager
+def _told_when_full(sentence: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise StorageFull(sentence) from error
+        raise
 
 
 def _unlink_older(path: str, moment: datetime) -> int:

@@ -87,7 +87,7 @@ class Joining:
             self._store.concatenate(info, parts)
             joined = info.at(length or 0)
             with self._store.writer(joined) as writer:
-                self._receiver.check_whole(joined, writer, None, request)
+                self._receiver.check_whole(joined, writer, None, request, since=0)
         return joined
 
     def clean_up(self, info: UploadInfo) -> None:

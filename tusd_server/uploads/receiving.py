@@ -93,7 +93,7 @@ class Receiver:
                 raise
             now = info.at(writer.offset)
             if now.finished:
-                self.check_whole(now, writer, running, request)
+                self.check_whole(now, writer, running, request, since=info.offset)
             elif running is not None:
                 self._digests.keep(now, running)
             writer.sync()
@@ -102,11 +102,20 @@ class Receiver:
         return now
 
     def check_whole(
-        self, info: UploadInfo, writer: Writer, running: Hash | None, request: RequestFacts
+        self,
+        info: UploadInfo,
+        writer: Writer,
+        running: Hash | None,
+        request: RequestFacts,
+        *,
+        since: int,
     ) -> None:
-        """Judge what only the last byte completes: a small file, a digest of the whole."""
+        """Judge what only the last byte completes: a small file, a digest of the whole.
+
+        `since` is where the bytes begin that are taken back when they cannot be judged.
+        """
         if info.final or (info.offset < HEAD_BYTES and not info.partial):
-            self._judge(info, writer.read(HEAD_BYTES, 0), request)
+            self._judge_first(info, writer, request, since)
         self._digests.check(info, running, writer)
 
     def _limit(self, info: UploadInfo, length: int | None = None) -> int:
@@ -132,7 +141,7 @@ class Receiver:
                 hashed.update(view)
             if not judged and not proof.wanted and writer.offset >= HEAD_BYTES:
                 judged = True
-                self._judge(info, writer.read(HEAD_BYTES, 0), request)
+                self._judge_first(info, writer, request, info.offset)
         if body.ending is Ending.OVERRUN:
             writer.cut(info.offset)
             raise UploadTooLarge(
@@ -161,7 +170,17 @@ class Receiver:
         self, info: UploadInfo, writer: Writer, proof: Proof, request: RequestFacts
     ) -> None:
         if proof.wanted and not info.partial and info.offset < HEAD_BYTES <= writer.offset:
+            self._judge_first(info, writer, request, info.offset)
+
+    def _judge_first(
+        self, info: UploadInfo, writer: Writer, request: RequestFacts, since: int
+    ) -> None:
+        try:
             self._judge(info, writer.read(HEAD_BYTES, 0), request)
+        except Exception:
+            # Or the next request would go on behind the first bytes, and nobody judge them.
+            writer.cut(since)
+            raise
 
 
 def check_fits(body: Body | None, offset: int, length: int) -> None:

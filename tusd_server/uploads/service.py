@@ -36,6 +36,8 @@ from tusd_server.uploads.receiving import Proof, Receiver, check_fits
 log = logging.getLogger("tusd_server.uploads")
 
 NO_PROOF = Proof()
+# After these a creation with bytes is not to be resumed: its client did it wrong.
+_NOT_TO_RESUME = (UploadTooLarge, BodyBroken, ChecksumMismatch, BadHeader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,15 +274,13 @@ class Uploads:
         try:
             with self._locker.hold(info.id, body):
                 info = self._receive(info, body, proof, request)
-        except (UploadRefused, UploadTooLarge, BodyBroken, ChecksumMismatch):
+        except UploadError as error:
+            if error.offset is not None and not isinstance(error, _NOT_TO_RESUME):
+                return self._outcome(info.at(error.offset))
             # The client will not learn the URL, so nobody could ever delete this upload.
             if isinstance(self.store, Terminates):
                 self.store.remove(info)
             raise
-        except UploadError as error:
-            if error.offset is None:
-                raise
-            return self._outcome(info.at(error.offset))
         return self._finish(info, request) if info.finished else self._outcome(info)
 
     def _settle_facts(self, info: UploadInfo, owner: str, length: int | None) -> UploadInfo:
@@ -346,8 +346,11 @@ class Uploads:
     def _finish(self, info: UploadInfo, request: RequestFacts) -> Outcome:
         """Make the complete upload durable, then hand it over; both may be done again."""
         self.store.finish(info)
-        with _vetoes():
-            self._hooks.pre_finish(self._event("pre-finish", info, request))
+        try:
+            with _vetoes():
+                self._hooks.pre_finish(self._event("pre-finish", info, request))
+        except UploadRefused as refused:
+            raise self._refuse(info, refused) from refused
         reply = self._hooks.post_finish(self._event("post-finish", info, request))
         if info.partial:
             self._join_waiting(info)

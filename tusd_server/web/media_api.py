@@ -1,5 +1,6 @@
 """/api/v1/media: what became of an upload, and its files."""
 
+import re
 from typing import Any, get_args
 
 from flask import Blueprint, Response, request
@@ -14,6 +15,7 @@ from tusd_server.web.downloads import send_media
 from tusd_server.web.links import Links
 
 MOST_ITEMS = 200
+_LIMIT = re.compile(r"[0-9]{1,3}", re.ASCII)
 
 
 class MediaApi:
@@ -101,7 +103,7 @@ def media_blueprint(api: MediaApi) -> Blueprint:
 
 
 def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= MOST_ITEMS:
+    if _LIMIT.fullmatch(text) is None or not 1 <= int(text) <= MOST_ITEMS:
         raise BadHeader(f"limit must be a whole number from 1 to {MOST_ITEMS}.")
     return int(text)
 

@@ -42,15 +42,13 @@ def register_responses(app: Flask, cors_origins: tuple[str, ...]) -> None:
 
 def _allow_origin(response: Response, origins: tuple[str, ...]) -> None:
     origin = request.headers.get("Origin")
-    if origin is None:
-        return
-    if "*" in origins:
-        response.headers["Access-Control-Allow-Origin"] = "*"
-    else:
+    everybody = "*" in origins
+    if not everybody:
+        # Also where no origin was told: a cache may keep that answer and show it to a page.
         response.headers.add("Vary", "Origin")
-        if origin not in origins:
-            return
-        response.headers["Access-Control-Allow-Origin"] = origin
+    if origin is None or not (everybody or origin in origins):
+        return
+    response.headers["Access-Control-Allow-Origin"] = "*" if everybody else origin
     if request.method == "OPTIONS":
         response.headers["Access-Control-Allow-Methods"] = ALLOWED_METHODS
         response.headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
@@ -92,7 +90,7 @@ _SENTENCES = {
 
 def _unknown_error(error: Exception) -> Response:
     """Anything unforeseen: logged in full, told in one sentence without internals."""
-    log.exception("unexpected error: %s %s", request.method, request.path, exc_info=error)
+    log.exception("unexpected error: %s %r", request.method, request.path, exc_info=error)
     return error_response(500, _SENTENCES[500], {})
 
 

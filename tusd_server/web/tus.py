@@ -29,7 +29,7 @@ from tusd_server.protocol.requests import (
     content_length,
     trailing_checksum,
 )
-from tusd_server.storage.base import extensions
+from tusd_server.storage.base import Terminates, extensions
 from tusd_server.uploads.body import Body, PortableBody
 from tusd_server.uploads.receiving import Proof
 from tusd_server.uploads.service import Uploads, Wanted
@@ -143,7 +143,12 @@ def tus_blueprint(rooms: TusRooms) -> Blueprint:
     blueprint.add_url_rule("/", view_func=collection)
     # Clients are configured with and without the last slash, and a redirect loses a POST.
     blueprint.add_url_rule("", view_func=collection, endpoint="uploads_bare")
-    blueprint.add_url_rule("/<upload_id>", view_func=UploadView.as_view("upload", rooms))
+    # What the store cannot do is no method of the URL, as it is no Tus-Extension.
+    verbs = {"GET", "HEAD", "PATCH", "OPTIONS"}
+    if isinstance(rooms.uploads.store, Terminates):
+        verbs.add("DELETE")
+    upload = UploadView.as_view("upload", rooms)
+    blueprint.add_url_rule("/<upload_id>", view_func=upload, methods=verbs)
     blueprint.after_request(_speak_tus)
     return blueprint
 
