@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from processing.database import Database
 from processing.migrations import HEAD
 from processing.shelf import UPLOADS
+from tusd_server.app import make_store
 from tusd_server.auth import Auth
 from tusd_server.commands.finding import Finding, fail, ok, warn
 from tusd_server.commands.words import bytes_of
@@ -48,6 +49,24 @@ def check_disk(settings: Settings) -> Finding:
     if free < largest:
         return warn("disk", f"{bytes_of(free)} are free; one upload may take {bytes_of(largest)}.")
     return ok("disk", f"{bytes_of(free)} are free.")
+
+
+def check_uploads(settings: Settings) -> Finding | None:
+    """What lies in the directory: uploads of ours and of tusd's, and files that are neither."""
+    if not settings.data_dir.is_dir():
+        return None
+    store = make_store(settings, prepare=False)
+    uploads = list(store.all())
+    unfinished = [info for info in uploads if not info.finished and info.refusal is None]
+    tusds = [info for info in uploads if info.owner is None]
+    orphans = sum(1 for _ in store.orphans())
+    sentence = (
+        f"{len(unfinished)} unfinished, {len(tusds)} of tusd's (whoever resumes one owns it), "
+        f"{orphans} files that belong to no upload"
+    )
+    if orphans:
+        return warn("uploads", f"{sentence}; `tusd-server ls --orphans` lists them.")
+    return ok("uploads", f"{sentence}.")
 
 
 def check_one_filesystem(settings: Settings) -> Finding:
@@ -152,6 +171,7 @@ CHECKS: Mapping[str, Callable[[Settings], Finding | None]] = {
     "data": check_data_dir,
     "disk": check_disk,
     "filesystem": check_one_filesystem,
+    "uploads": check_uploads,
     "database": check_database,
     "secret": check_secret,
     "auth": check_auth,

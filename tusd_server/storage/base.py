@@ -15,7 +15,17 @@ from tusd_server.hashing import Hash
 from tusd_server.info import Refusal, UploadInfo
 
 
-class Writer(Protocol):
+class Readable(Protocol):
+    """Bytes that can be judged: an upload's, or those of which one will be made."""
+
+    def read(self, size: int, offset: int) -> bytes:
+        """At most `size` of the bytes from `offset` on."""
+
+    def hash(self, hashed: Hash, offset: int) -> None:
+        """Feed the bytes from `offset` on to a hash; may take long, blocks no other."""
+
+
+class Writer(Readable, Protocol):
     """Appends to one upload; made by `DataStore.writer`, used under the upload's lock."""
 
     @property
@@ -28,12 +38,6 @@ class Writer(Protocol):
         After a crash of the process every byte whose `write` returned is still there; after a
         loss of power those before the last `sync`.
         """
-
-    def read(self, size: int, offset: int) -> bytes:
-        """At most `size` of the upload's bytes from `offset` on."""
-
-    def hash(self, hashed: Hash, offset: int) -> None:
-        """Feed the upload's bytes from `offset` on to a hash; may take long, blocks no other."""
 
     def distrust(self) -> None:
         """From here on bytes count only after `trust`; a crash before it takes them back."""
@@ -145,7 +149,7 @@ class KnowsOwners(Protocol):
     """A store that can list what a user has under way: quotas."""
 
     def unfinished_of(self, owner: str) -> Sequence[UploadInfo]:
-        """This owner's uploads whose bytes are not all here."""
+        """This owner's uploads whose bytes are not all here, and all parts of concatenations."""
 
 
 @runtime_checkable

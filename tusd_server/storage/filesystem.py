@@ -16,6 +16,7 @@ half. docs/storage.md walks through every crash.
 import contextlib
 import hashlib
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -38,6 +39,9 @@ from tusd_server.storage.files import (
 )
 from tusd_server.storage.writer import FileWriter
 
+_LEFT_BEHIND = re.compile(
+    r"[0-9a-f]{32}(\.lock|\.stop)?|\.[0-9a-f]{32}(\.info\.new|\.joined)", re.ASCII
+)
 _NOT_FOUND = "There is no such upload."
 
 
@@ -110,7 +114,8 @@ class FilesystemStore:
 
     def update(self, info: UploadInfo) -> None:
         """See DataStore."""
-        self._write_info(info, sync=self._durability == "chunk")
+        with _told_when_full("The disk has no room for the upload's facts."):
+            self._write_info(info, sync=self._durability == "chunk")
 
     @contextlib.contextmanager
     def writer(self, info: UploadInfo) -> Iterator[Writer]:
@@ -123,6 +128,7 @@ class FilesystemStore:
             writer = FileWriter(
                 descriptor,
                 info.offset,
+                length=info.length or 0,
                 note=self._unverified + info.id,
                 durability=self._durability,
                 offload=self._offload,
@@ -233,12 +239,12 @@ class FilesystemStore:
         return upload_id
 
     def unfinished_of(self, owner: str) -> Sequence[UploadInfo]:
-        """See KnowsOwners. Links of what is finished or gone by now are dropped on the way."""
+        """See KnowsOwners. Notes of what is a file or gone by now are dropped on the way."""
         folder = self._owner_folder(owner)
         found = []
         with contextlib.suppress(FileNotFoundError):
             for upload_id in filter(is_id, os.listdir(folder)):
-                info = self._unfinished(upload_id)
+                info = self._under_way(upload_id)
                 if info is None:
                     unlink(str(folder / upload_id))
                 else:
@@ -298,16 +304,17 @@ class FilesystemStore:
     def orphans(self, older_than_seconds: float = 3600.0) -> Iterator[Path]:
         """Files that belong to no upload and have not been touched for a while.
 
-        Data without facts (a crash in `create`), temporary names, and tusd's lock files.
+        Data without facts (a crash in `create`), temporary names, and tusd's lock files: only
+        names that uploads give, so that nobody's own file is ever taken for one.
         """
         oldest = time.time() - older_than_seconds
         with os.scandir(self.root) as entries:
-            files = {e.name: e.stat().st_mtime for e in entries if e.is_file(follow_symlinks=False)}
-        for name, modified in files.items():
-            belongs = name.endswith(".info") and is_id(name[:-5])
-            belongs = belongs or (is_id(name) and f"{name}.info" in files)
-            if modified < oldest and not belongs:
-                yield self.root / name
+            files = {e.name: e for e in entries if e.is_file(follow_symlinks=False)}
+        for name, entry in files.items():
+            if _LEFT_BEHIND.fullmatch(name) and f"{name}.info" not in files:
+                with contextlib.suppress(FileNotFoundError):
+                    if entry.stat().st_mtime < oldest:
+                        yield self.root / name
 
     def _fill_in(self, info: UploadInfo, descriptor: int) -> None:
         if info.length and not info.final:
@@ -325,12 +332,13 @@ class FilesystemStore:
     def _owner_folder(self, owner: str) -> Path:
         return self._state / "owners" / hashlib.sha256(owner.encode()).hexdigest()[:32]
 
-    def _unfinished(self, upload_id: str) -> UploadInfo | None:
+    def _under_way(self, upload_id: str) -> UploadInfo | None:
         try:
             info = self.look(upload_id)
         except (UploadGone, UploadNotFound):
             return None
-        return None if info.finished or info.refusal is not None else info
+        is_file = info.finished and not info.partial
+        return None if is_file or info.refusal is not None else info
 
     def _data(self, upload_id: str) -> str:
         """The one place where an id becomes a path; anything that is no plain id is refused."""

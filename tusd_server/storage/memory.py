@@ -99,7 +99,8 @@ class MemoryStore:
 
     def unfinished_of(self, owner: str) -> Sequence[UploadInfo]:
         """See KnowsOwners."""
-        return [info for info in self.all() if info.owner == owner and not info.finished]
+        mine = (i for i in self.all() if i.owner == owner and i.refusal is None)
+        return [info for info in mine if info.partial or not info.finished]
 
     def all(self) -> Iterator[UploadInfo]:
         """See DataStore."""

@@ -1,11 +1,12 @@
 """FileWriter: appends to one data file."""
 
+import contextlib
 import os
 
 from tusd_server.errors import StorageFull
 from tusd_server.hashing import Hash
 from tusd_server.settings import Durability
-from tusd_server.storage.files import FULL, Offload, unlink
+from tusd_server.storage.files import FULL, Offload, reserve, unlink
 
 HASH_BYTES = 1024 * 1024
 
@@ -14,10 +15,21 @@ class FileWriter:
     """Appends to an open data file; see storage.base.Writer."""
 
     def __init__(
-        self, descriptor: int, offset: int, *, note: str, durability: Durability, offload: Offload
+        self,
+        descriptor: int,
+        offset: int,
+        *,
+        length: int,
+        note: str,
+        durability: Durability,
+        offload: Offload,
     ) -> None:
-        """The file counts up to `offset`; `note` is where unverified bytes are remembered."""
+        """The file counts up to `offset`; `note` is where unverified bytes are remembered.
+
+        `length` is how much of the disk is reserved for it in bytes.
+        """
         self._descriptor = descriptor
+        self._length = length
         self._note = note
         self._durability = durability
         self._offload = offload
@@ -55,11 +67,16 @@ class FileWriter:
 
     def distrust(self) -> None:
         """See Writer. The note is complete before the first byte that it warns of."""
-        with open(self._note, "w", encoding="ascii") as note:
-            note.write(str(self.offset))
-            if self._durability == "chunk":
-                note.flush()
-                self._offload(lambda: os.fsync(note.fileno()))
+        try:
+            with open(self._note, "w", encoding="ascii") as note:
+                note.write(str(self.offset))
+                if self._durability == "chunk":
+                    note.flush()
+                    self._offload(lambda: os.fsync(note.fileno()))
+        except OSError as error:
+            if error.errno in FULL:
+                raise StorageFull("The disk is full.", offset=self.offset) from error
+            raise
 
     def trust(self) -> None:
         """See Writer."""
@@ -69,6 +86,9 @@ class FileWriter:
         """See Writer. The bytes go first: a crash in between leaves the note to warn of them."""
         os.ftruncate(self._descriptor, offset)
         self.offset = offset
+        # A cut gives the reserved room back as well. If somebody was faster, the next write says.
+        with contextlib.suppress(OSError):
+            reserve(self._descriptor, self._length)
         unlink(self._note)
 
     def sync(self) -> None:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from tusd_server.errors import UploadRefused
 from tusd_server.hashing import Hash
 from tusd_server.info import UploadInfo
-from tusd_server.storage.base import Writer
+from tusd_server.storage.base import Readable
 
 DIGEST_MISMATCH = "digest_mismatch"
 
@@ -38,7 +38,7 @@ class Digests:
         if len(self._running) > MOST_RUNNING:
             self._running.popitem(last=False)
 
-    def check(self, info: UploadInfo, running: Hash | None, writer: Writer) -> None:
+    def check(self, info: UploadInfo, running: Hash | None, readable: Readable) -> None:
         """Raise UploadRefused unless the complete upload has the declared digest.
 
         `running` is the hash of all its bytes, where there is one.
@@ -47,7 +47,7 @@ class Digests:
             return
         if running is None:
             running = hashlib.sha256()
-            writer.hash(running, 0)
+            readable.hash(running, 0)
         if running.digest().hex() != info.sha256:
             raise UploadRefused(
                 f"The file does not have the SHA-256 {info.sha256} that was declared for it; "

@@ -21,9 +21,14 @@ class FinishedUploads:
         self._catalog = catalog
 
     def __iter__(self) -> Iterator[Received]:
-        """Every complete upload that is not handed over yet, as the reconciler wants it."""
+        """Every complete upload that is not handed over yet, as the reconciler wants it.
+
+        Not those that were complete when tusd's directory was taken over: nobody asked us to
+        examine, move or reject them.
+        """
         for info in self._store.all():
-            if info.finished and not info.partial and info.refusal is None:
+            ours = info.owner is not None and not info.partial and info.refusal is None
+            if ours and info.finished:
                 yield received_from(facts_of(info, self._store))
 
     def path(self, upload_id: str) -> Path:

@@ -1,10 +1,11 @@
 """Concatenation: one upload made of others, now or when the last of them is complete."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from hooks.events import RequestFacts
 from tusd_server.errors import BadHeader, UploadError, UploadTooLarge
+from tusd_server.hashing import Hash
 from tusd_server.info import UploadInfo
 from tusd_server.locks import Locker
 from tusd_server.storage.base import Concatenates, DataStore, Terminates
@@ -20,6 +21,36 @@ class Bystander:
     def closing(self) -> bool:
         """There is no connection."""
         return False
+
+
+class Parts:
+    """The bytes of finished parts, one behind the other; see storage.base.Readable."""
+
+    def __init__(self, store: DataStore, parts: Sequence[UploadInfo]) -> None:
+        """Nothing is opened yet."""
+        self._store = store
+        self._parts = parts
+
+    def read(self, size: int, offset: int) -> bytes:
+        """See Readable."""
+        found = b""
+        for part, begin in self._from(offset):
+            if len(found) < size:
+                with self._store.writer(part) as opened:
+                    found += opened.read(size - len(found), begin)
+        return found
+
+    def hash(self, hashed: Hash, offset: int) -> None:
+        """See Readable."""
+        for part, begin in self._from(offset):
+            with self._store.writer(part) as opened:
+                opened.hash(hashed, begin)
+
+    def _from(self, offset: int) -> Iterator[tuple[UploadInfo, int]]:
+        for part in self._parts:
+            if offset < part.offset:
+                yield part, offset
+            offset = max(0, offset - part.offset)
 
 
 class Joining:
@@ -53,20 +84,32 @@ class Joining:
         """Remember that `info` is to be joined when its last part is complete."""
         if isinstance(self._store, Concatenates):
             for part in parts:
-                if not part.finished:
-                    self._store.await_part(part, info)
+                self._store.await_part(part, info)
 
     def waiting(self, part: UploadInfo) -> Sequence[UploadInfo]:
-        """The uploads that may be joined now that this part is complete."""
+        """The uploads that are to be made of this part and others."""
         if not isinstance(self._store, Concatenates):
             return ()
         found = []
         for upload_id in self._store.awaiting(part):
             try:
-                found.append(self._store.look(upload_id))
+                info = self._store.look(upload_id)
             except UploadError:  # deleted or expired meanwhile
                 continue
+            if not info.finished and info.refusal is None:
+                found.append(info)
         return found
+
+    def measured(self, info: UploadInfo) -> UploadInfo:
+        """The upload with its length, as soon as that of each part has been told.
+
+        "The Upload-Length header MUST be included if the length of the final resource can be
+        calculated at the time of the request."
+        """
+        try:
+            return replace(info, length=self.length([self._store.look(p) for p in info.parts]))
+        except UploadError:  # a part is gone, or the whole too large: there is nothing to tell
+            return info
 
     def attempt(self, info: UploadInfo, request: RequestFacts) -> UploadInfo | None:
         """Join if every part is complete; the joined upload, None if it is not to be (again).
@@ -78,27 +121,32 @@ class Joining:
             return None
         with self._locker.hold(info.id, Bystander()):
             info = self._store.look(info.id)
-            if info.finished or info.refusal is not None:
+            # One of empty parts looks finished before it is joined; that may be done again.
+            if info.offset > 0 or info.refusal is not None:
                 return None
             length = self.length(parts)
             if length != info.length:
                 info = replace(info, length=length)
                 self._store.update(info)
-            self._store.concatenate(info, parts)
             joined = info.at(length or 0)
-            with self._store.writer(joined) as writer:
-                self._receiver.check_whole(joined, writer, None, request, since=0)
+            self._receiver.check_parts(joined, Parts(self._store, parts), request)
+            self._store.concatenate(info, parts)
         return joined
 
     def clean_up(self, info: UploadInfo) -> None:
-        """Delete the parts of an upload that is joined, durable and handed over."""
+        """Delete the parts of an upload that is joined, durable and handed over.
+
+        One of which another upload is still to be made is kept for that.
+        """
         if not isinstance(self._store, Terminates):
             return
-        for part in dict.fromkeys(info.parts):
+        for upload_id in dict.fromkeys(info.parts):
             try:
-                self._store.remove(self._store.look(part))
+                part = self._store.look(upload_id)
             except UploadError:  # deleted or expired meanwhile
                 continue
+            if all(other.id == info.id for other in self.waiting(part)):
+                self._store.remove(part)
 
     def _parts(self, info: UploadInfo) -> list[UploadInfo] | None:
         """All parts, if all are complete."""

@@ -1,6 +1,6 @@
 """How much one user may have, and how often begin."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from limits import RateLimitItemPerMinute
@@ -9,6 +9,7 @@ from limits.storage import storage_from_string
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from tusd_server.errors import QuotaExceeded
+from tusd_server.info import UploadInfo
 from tusd_server.storage.base import DataStore, KnowsOwners
 
 # What is stored shrinks when posts are published, what is under way when it ends: soon, not now.
@@ -44,24 +45,28 @@ class Quotas:
             storage_from_string(redis_url or "memory://", wrap_exceptions=True)
         )
 
-    def check(self, owner: str, length: int | None) -> None:
-        """Raise QuotaExceeded unless this owner may begin an upload of this many bytes."""
+    def check(self, owner: str, length: int | None, parts: Sequence[UploadInfo] = ()) -> None:
+        """Raise QuotaExceeded unless this owner may begin an upload of this many bytes.
+
+        `parts` are those of which it will be made; their bytes are here and counted already.
+        """
         self._check_rate(owner)
         allowed = self._allowance
         if not (allowed.stored_bytes or allowed.unfinished):
             return
         if not isinstance(self._store, KnowsOwners):
             return
-        unfinished = self._store.unfinished_of(owner)
-        if allowed.unfinished and len(unfinished) >= allowed.unfinished:
+        under_way = self._store.unfinished_of(owner)
+        unfinished = sum(not info.finished for info in under_way)
+        if allowed.unfinished and unfinished >= allowed.unfinished:
             raise QuotaExceeded(
-                f"You have {len(unfinished)} unfinished uploads; at most {allowed.unfinished} "
+                f"You have {unfinished} unfinished uploads; at most {allowed.unfinished} "
                 "are allowed, finish or delete some.",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
         if allowed.stored_bytes:
-            under_way = sum(info.length or info.offset for info in unfinished)
-            self._check_bytes(self._stored_bytes(owner) + under_way, length or 0)
+            present = self._stored_bytes(owner) + _bytes_of(under_way)
+            self._check_bytes(present, max(0, (length or 0) - _bytes_of(parts)))
 
     def _check_bytes(self, present: int, length: int) -> None:
         if present + length > self._allowance.stored_bytes:
@@ -84,3 +89,9 @@ class Quotas:
                 f"You have begun {most} uploads within a minute, which is the limit; wait.",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
+
+
+def _bytes_of(uploads: Sequence[UploadInfo]) -> int:
+    """The bytes that these uploads take; the bytes of one that is made of others are theirs."""
+    sizes = {info.id: info.length or info.offset for info in uploads if not info.final}
+    return sum(sizes.values())

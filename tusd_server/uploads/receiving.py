@@ -18,7 +18,7 @@ from tusd_server.errors import (
 )
 from tusd_server.hashing import Checksum, Hash
 from tusd_server.info import UploadInfo
-from tusd_server.storage.base import DataStore, Writer
+from tusd_server.storage.base import DataStore, Readable, Writer
 from tusd_server.uploads.body import Body, Ending
 from tusd_server.uploads.digests import Digests
 
@@ -114,9 +114,19 @@ class Receiver:
 
         `since` is where the bytes begin that are taken back when they cannot be judged.
         """
-        if info.final or (info.offset < HEAD_BYTES and not info.partial):
+        # An empty file has no type; whether it is told at once or late, it is complete.
+        if 0 < info.offset < HEAD_BYTES and not info.partial:
             self._judge_first(info, writer, request, since)
         self._digests.check(info, running, writer)
+
+    def check_parts(self, info: UploadInfo, parts: Readable, request: RequestFacts) -> None:
+        """Judge an upload by the parts of which it will be made.
+
+        Before they are joined: HEAD must never show a complete upload that is refused later.
+        """
+        if info.offset:
+            self._judge(info, parts.read(HEAD_BYTES, 0), request)
+        self._digests.check(info, None, parts)
 
     def _limit(self, info: UploadInfo, length: int | None = None) -> int:
         known = info.length if info.length is not None else length

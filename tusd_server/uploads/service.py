@@ -1,6 +1,7 @@
 """Uploads: create, look, append, finish, terminate; the rules between the protocol and a store."""
 
 import contextlib
+import io
 import logging
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from tusd_server.errors import (
     BodyBroken,
     ChecksumMismatch,
     FinalUpload,
+    UnknownChecksum,
     UploadError,
     UploadForbidden,
     UploadGone,
@@ -26,7 +28,7 @@ from tusd_server.errors import (
 from tusd_server.info import Refusal, UploadInfo, now_utc
 from tusd_server.locks import Locker
 from tusd_server.storage.base import DataStore, Expires, Local, RemembersKeys, Terminates
-from tusd_server.uploads.body import Body
+from tusd_server.uploads.body import Body, PortableBody
 from tusd_server.uploads.digests import DIGEST_MISMATCH, Digests
 from tusd_server.uploads.facts import facts_of
 from tusd_server.uploads.joining import Joining
@@ -37,7 +39,7 @@ log = logging.getLogger("tusd_server.uploads")
 
 NO_PROOF = Proof()
 # After these a creation with bytes is not to be resumed: its client did it wrong.
-_NOT_TO_RESUME = (UploadTooLarge, BodyBroken, ChecksumMismatch, BadHeader)
+_NOT_TO_RESUME = (UploadTooLarge, BodyBroken, ChecksumMismatch, UnknownChecksum, BadHeader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ class Uploads:
         parts = [self._mine(part, owner) for part in info.parts]
         info = replace(info, length=self._joining.length(parts)) if parts else info
         if self._quotas is not None:
-            self._quotas.check(owner, info.length)
+            self._quotas.check(owner, info.length, parts)
         with _vetoes():
             self._hooks.pre_create(self._event("pre-create", replace(info, id=""), request))
         self.store.create(info)
@@ -140,10 +142,10 @@ class Uploads:
         self._hooks.post_create(self._event("post-create", info, request))
         if parts:
             return self._begin_joining(info, parts, request)
-        if info.length == 0:
-            return self._finish(info, request)
-        if body is None:
+        if body is None and info.length != 0:
             return self._outcome(info)
+        # No bytes are all bytes of an empty file, and are verified like any others.
+        body = body or PortableBody(io.BytesIO(), 0)
         return self._take_first_bytes(info, body, wanted.proof, request)
 
     def look(self, upload_id: str, owner: str, request: RequestFacts) -> Outcome:
@@ -153,7 +155,10 @@ class Uploads:
             self._join(info, request)
         else:
             self._locker.settle(upload_id)
-        return self._outcome(self._mine(upload_id, owner))
+        info = self._mine(upload_id, owner)
+        if info.length is None and info.final:
+            info = self._joining.measured(info)
+        return self._outcome(info)
 
     def append(
         self,
@@ -182,8 +187,15 @@ class Uploads:
         with self._locker.hold(upload_id, body):
             info = self._mine(upload_id, owner)
             self._receiver.check(info, offset, length, body)
-            info = self._settle_facts(info, owner, length)
-            info = self._receive(info, body, proof, request)
+            settled = _settled(info, owner, length)
+            # "In the first two cases the uploaded chunk MUST be discarded, and the upload and its
+            # offset MUST NOT be updated": what comes with a checksum waits until that holds.
+            if settled != info and not proof.wanted:
+                self.store.update(settled)
+            received = self._receive(settled, body, proof, request)
+            if settled != info and proof.wanted:
+                self.store.update(settled)
+            info = received
         return self._finish(info, request) if info.finished else self._outcome(info)
 
     def finished(self, upload_id: str, owner: str) -> tuple[UploadInfo, Path]:
@@ -222,9 +234,10 @@ class Uploads:
     def expires(self, info: UploadInfo) -> datetime | None:
         """When the upload will be forgotten unless bytes come; None for a complete file.
 
-        A part of a concatenation expires even when it is complete: alone it is no file.
+        A part of a concatenation expires even when it is complete: alone it is no file. What
+        tusd left behind, which never expires there, does so once its first user has it.
         """
-        if self._expire_after is None or info.touched_at is None:
+        if self._expire_after is None or info.touched_at is None or info.owner is None:
             return None
         if info.finished and not info.partial:
             return None
@@ -283,25 +296,17 @@ class Uploads:
             raise
         return self._finish(info, request) if info.finished else self._outcome(info)
 
-    def _settle_facts(self, info: UploadInfo, owner: str, length: int | None) -> UploadInfo:
-        """Keep a length that is told only now, and the first user of an upload without one."""
-        settled = replace(
-            info,
-            length=length if info.length is None else info.length,
-            owner=owner if info.owner is None else info.owner,
-            created_at=info.created_at or info.touched_at,
-        )
-        if settled != info:
-            self.store.update(settled)
-        return settled
-
     def _receive(
         self, info: UploadInfo, body: Body, proof: Proof, request: RequestFacts
     ) -> UploadInfo:
         try:
-            return self._receiver.receive(info, body, proof, request)
+            received = self._receiver.receive(info, body, proof, request)
         except UploadRefused as refused:
             raise self._refuse(info, refused) from refused
+        if received.offset == info.offset:
+            return received
+        # Bytes put the expiry off, and the answer that acknowledges them tells until when.
+        return replace(received, touched_at=self._clock())
 
     def _refuse(self, info: UploadInfo, refused: UploadRefused) -> UploadError:
         """Remember the refusal; the error that answers it now and from now on."""
@@ -358,6 +363,16 @@ class Uploads:
 
     def _event(self, name: HookName, info: UploadInfo, request: RequestFacts) -> HookEvent:
         return HookEvent(name, facts_of(info, self._local), request)
+
+
+def _settled(info: UploadInfo, owner: str, length: int | None) -> UploadInfo:
+    """With a length that is told only now, and the first user of an upload without one."""
+    return replace(
+        info,
+        length=length if info.length is None else info.length,
+        owner=owner if info.owner is None else info.owner,
+        created_at=info.created_at or info.touched_at,
+    )
 
 
 def _error_of(refusal: Refusal) -> UploadError:

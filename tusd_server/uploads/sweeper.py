@@ -74,7 +74,7 @@ class Sweeper:
                 swept.expired.append(info)
                 if not dry_run:
                     self._expire(info)
-            elif info.final and not info.finished and not dry_run:
+            elif info.final and not (info.finished or info.refusal or dry_run):
                 self._uploads.join_again(info)
         swept.orphans = list(self._store.orphans())
         if dry_run:
