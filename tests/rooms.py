@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from flask import Flask
@@ -27,6 +28,7 @@ from tusd_server.app import create_app, make_store
 from tusd_server.auth import User, make_token
 from tusd_server.locks import MemoryLocker
 from tusd_server.settings import Settings
+from tusd_server.storage.base import DataStore
 from tusd_server.storage.memory import MemoryStore
 from tusd_server.uploads.files import FinishedUploads
 
@@ -80,9 +82,22 @@ def _empty_tables() -> bytes:
         return path.read_bytes()
 
 
-def in_memory() -> dict[str, Any]:
-    """The parts of an application that keeps uploads in memory."""
-    return {"store": MemoryStore(), "locker": MemoryLocker(timeout_seconds=0.3)}
+def in_memory(store: DataStore | None = None) -> dict[str, Any]:
+    """The parts of an application that keeps uploads in memory, or in this store."""
+    return {"store": store or MemoryStore(), "locker": MemoryLocker(timeout_seconds=0.3)}
+
+
+def able_to(*abilities: type) -> Any:
+    """A store in memory that has these abilities of storage.base and no others."""
+    store = MemoryStore()
+    return SimpleNamespace(
+        **{
+            name: getattr(store, name)
+            for ability in (DataStore, *abilities)
+            for name in vars(ability)
+            if not name.startswith("_")
+        }
+    )
 
 
 def catalog_of(app: Flask) -> Catalog:

@@ -45,6 +45,9 @@ def test_questions() -> None:
     assert not INFO.finished
     assert INFO.at(11).finished
     assert UploadInfo(id="a", length=0).finished
+    assert not UploadInfo(id="a", length=None).finished
+    assert not INFO.final
+    assert replace(INFO, parts=("b",)).final
     assert INFO.at(7) == replace(INFO, offset=7)
     assert INFO.metadata.text("filename") == "Füße.png"
 
@@ -57,6 +60,11 @@ def test_questions() -> None:
         UploadInfo(id="a", length=0, owner="ünïcode 🎉 \x00 \"'\\"),
         replace(INFO, path="/data/uploads/alice/20261122_123005_a.png"),
         replace(INFO, refusal=Refusal("type_not_allowed", "Send an image.")),
+        replace(INFO, length=None),
+        replace(INFO, owner=None, created_at=None),
+        replace(INFO, concat="partial", partial=True),
+        replace(INFO, concat="final;/files/b /files/c", parts=("b", "c")),
+        replace(INFO, sha256="0" * 64),
     ],
 )
 def test_what_is_written_reads_back(info: UploadInfo) -> None:
@@ -66,6 +74,12 @@ def test_what_is_written_reads_back(info: UploadInfo) -> None:
 
 def test_the_offset_is_not_kept_here() -> None:
     assert UploadInfo.from_json(INFO.at(7).to_json("/data/a")).offset == 0
+
+
+def test_when_bytes_came_is_told_by_the_bytes() -> None:
+    """It is the data file's time, which the store adds."""
+    touched = replace(INFO, touched_at=START)
+    assert touched.to_json("/data/a") == INFO.to_json("/data/a")
 
 
 def test_our_file_is_one_that_tusd_reads() -> None:
@@ -83,16 +97,38 @@ def test_our_file_is_one_that_tusd_reads() -> None:
     assert document["UploadMetadata"] == INFO.metadata_header
 
 
+def test_a_part_and_what_is_made_of_it_are_written_as_tusd_does() -> None:
+    part = json.loads(replace(INFO, partial=True, length=None).to_json("/data/a"))
+    assert (part["IsPartial"], part["IsFinal"], part["PartialUploads"]) == (True, False, None)
+    assert (part["Size"], part["SizeIsDeferred"]) == (0, True)
+    final = json.loads(replace(INFO, parts=("b", "c")).to_json("/data/a"))
+    assert (final["IsPartial"], final["IsFinal"]) == (False, True)
+    assert final["PartialUploads"] == ["b", "c"]
+
+
 def test_a_file_of_tusd_is_read() -> None:
-    """Without an owner it is everybody's who is not asked for a token."""
+    """Without an owner it belongs to whoever knows its URL."""
     info = UploadInfo.from_json(OF_TUSD)
     assert info == UploadInfo(
         id="24e533e02ec3bc40c387f1a0e460e216",
         length=11,
-        owner="anonymous",
+        owner=None,
         metadata_header=metadata(filename="a<b.png", filetype="image/png"),
     )
     assert info.path is None
+
+
+def test_a_file_of_tusd_whose_length_is_deferred() -> None:
+    document = json.loads(OF_TUSD) | {"Size": 0, "SizeIsDeferred": True}
+    assert UploadInfo.from_json(json.dumps(document)).length is None
+
+
+def test_a_file_of_tusd_that_is_made_of_others() -> None:
+    document = json.loads(OF_TUSD) | {"IsFinal": True, "PartialUploads": ["b", "c"]}
+    info = UploadInfo.from_json(json.dumps(document))
+    assert (info.final, info.partial, info.parts) == (True, False, ("b", "c"))
+    document = json.loads(OF_TUSD) | {"IsPartial": True}
+    assert UploadInfo.from_json(json.dumps(document)).partial
 
 
 def test_a_file_of_tusd_without_metadata() -> None:

@@ -31,9 +31,16 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "jwt_issuer": ("https://id.example", "https://id.example"),
     "max_size": ("1GiB", 1024 * MIB),
     "network_timeout_seconds": ("0.5", 0.5),
+    "min_bytes_per_second": ("0", 0),
     "lock_timeout_seconds": ("7", 7.0),
     "shutdown_seconds": ("7.5", 7.5),
     "durability": ("chunk", "chunk"),
+    "expire_unfinished_seconds": ("3600", 3600.0),
+    "expire_rejected_seconds": ("3600", 3600.0),
+    "expire_finished_seconds": ("3600", 3600.0),
+    "user_max_bytes": ("1GiB", 1024 * MIB),
+    "user_max_unfinished": ("17", 17),
+    "user_creations_per_minute": ("17", 17),
     "trust_proxy": ("2", 2),
     "cors_origins": (
         "https://a.example, https://b.example",
@@ -83,9 +90,16 @@ BAD: dict[str, list[str]] = {
     "jwt_secret": ["short", "s" * 31],
     "max_size": SIZES,
     "network_timeout_seconds": SECONDS,
+    "min_bytes_per_second": WHOLE,
     "lock_timeout_seconds": SECONDS,
     "shutdown_seconds": SECONDS,
     "durability": ["", "always", "Finish"],
+    "expire_unfinished_seconds": SECONDS,
+    "expire_rejected_seconds": SECONDS,
+    "expire_finished_seconds": SECONDS,
+    "user_max_bytes": [text for text in SIZES if text != "0"],
+    "user_max_unfinished": WHOLE,
+    "user_creations_per_minute": WHOLE,
     "trust_proxy": WHOLE,
     "worker_concurrency": SIDES,
     "job_attempts": SIDES,
@@ -196,6 +210,16 @@ def test_two_ways_to_check_tokens_are_one_too_many() -> None:
 )
 def test_sizes(text: str, size: int) -> None:
     assert Settings.from_env({"TUSD_MAX_SIZE": text}).max_size == size
+
+
+def test_a_quota_of_nothing_is_none_at_all() -> None:
+    """Where a size of nothing would be no size."""
+    assert Settings.from_env({"TUSD_USER_MAX_BYTES": "0"}).user_max_bytes == 0
+
+
+def test_what_the_command_line_reads_does_not_disturb_the_server() -> None:
+    environ = {"TUSD_URL": "https://media.example/files/", "TUSD_TOKEN": "a.b.c"}
+    assert Settings.from_env(environ) == Settings()
 
 
 @pytest.mark.parametrize(

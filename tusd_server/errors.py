@@ -10,6 +10,9 @@ TusdError
     ├── UploadTooLarge           more bytes than Tus-Max-Size or Upload-Length allow
     ├── UploadNotFound           no such upload, or not yours
     ├── UploadGone               it was here, its bytes are deleted
+    ├── UnknownChecksum          an algorithm that is not offered
+    ├── ChecksumMismatch         the bytes are not those that the client sent
+    ├── FinalUpload              made of others, it takes no bytes of its own
     ├── UploadNotFinished        bytes are still missing
     ├── UploadRefused            a check of the content failed for good
     ├── UploadForbidden          a hook does not allow it
@@ -20,6 +23,7 @@ TusdError
     ├── BodyCut                  the connection ended before the body did
     ├── BodyBroken               the body does not follow HTTP's framing
     ├── AccessDenied             no token, or one that does not hold
+    ├── QuotaExceeded            the user has too much, or begins too often
     └── StorageFull              the disk has no room
 """
 

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from tusd_server import errors
-from tusd_server.errors import UploadError, UploadRefused
-from tusd_server.protocol.status import STATUS, status_of
+from tusd_server.errors import QuotaExceeded, UploadError, UploadRefused
+from tusd_server.protocol.status import STATUS, reason_phrase, status_of
 
 KINDS = [
     kind
@@ -23,6 +23,9 @@ EXPECTED = {
     "UploadTooLarge": 413,
     "UploadNotFound": 404,
     "UploadGone": 410,
+    "UnknownChecksum": 400,
+    "ChecksumMismatch": 460,
+    "FinalUpload": 403,
     "UploadNotFinished": 409,
     "UploadRefused": 415,
     "UploadForbidden": 403,
@@ -33,6 +36,7 @@ EXPECTED = {
     "BodyCut": 400,
     "BodyBroken": 400,
     "AccessDenied": 401,
+    "QuotaExceeded": 429,
     "StorageFull": 507,
 }
 
@@ -40,6 +44,8 @@ EXPECTED = {
 def made(kind: type[UploadError]) -> UploadError:
     if issubclass(kind, UploadRefused):
         return kind("No.", code="a_code")
+    if issubclass(kind, QuotaExceeded):
+        return kind("No.", retry_after_seconds=60)
     return kind("No.")
 
 
@@ -49,6 +55,10 @@ def test_every_error_has_a_row_or_an_ancestor_with_one() -> None:
 
 def test_every_row_has_its_error() -> None:
     assert set(STATUS) <= set(KINDS)
+
+
+def test_every_status_is_expected() -> None:
+    assert {kind.__name__ for kind in STATUS} == set(EXPECTED)
 
 
 @pytest.mark.parametrize(("name", "status"), EXPECTED.items())
@@ -76,10 +86,17 @@ def test_rows(kind: type[UploadError]) -> None:
 
 
 def test_what_clients_are_to_try_again_they_do_try_again() -> None:
-    """tus-js-client tries 409, 423 and what is no 4xx again, and gives up on other 4xx."""
-    for row in STATUS.values():
-        if row.retry:
+    """tus-js-client tries 409, 423 and what is no 4xx again, and gives up on other 4xx; Uppy, which
+    brings its own judgement, waits after a 429."""
+    for kind, row in STATUS.items():
+        if row.retry and kind is not QuotaExceeded:
             assert row.status in (409, 423) or row.status >= 500
+
+
+def test_reason_phrases() -> None:
+    assert reason_phrase(204) == "No Content"
+    assert reason_phrase(460) == "Checksum Mismatch"
+    assert all(reason_phrase(row.status) for row in STATUS.values())
 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:

@@ -276,7 +276,7 @@ def test_a_body_beyond_the_length_is_refused_unread(tus: Tus) -> None:
         {TUS}
         Upload-Offset: 0
 
-        The body has 12 bytes; only 11 are missing to Upload-Length 11.
+        The body has 12 bytes; only 11 are missing to 11.
         """,
     )
     assert tus.offset(upload) == 0
@@ -354,7 +354,32 @@ def test_a_finished_upload_takes_no_more_bytes(tus: Tus) -> None:
     assert tus.offset(upload) == 11
 
 
-def test_a_length_is_not_said_again(tus: Tus) -> None:
+def test_a_length_may_be_said_again(tus: Tus) -> None:
+    """Some clients send it with each PATCH; as long as it is the same, nobody is harmed."""
+    upload = tus.create()
+    for offset, part in ((0, "GIF89a"), (6, "-----")):
+        tus.talk(
+            f"""
+            PATCH /files/{upload}
+            {TUS}
+            Content-Type: {OCTETS}
+            Upload-Offset: {offset}
+            Upload-Length: 11
+
+            {part}
+            """,
+            f"204\nUpload-Offset: {offset + len(part)}",
+        )
+    for length, status in ((11, "204"), (12, "400")):
+        tus.talk(
+            f"PATCH /files/{upload}\n{TUS}\nContent-Type: {OCTETS}\n"
+            f"Upload-Offset: 11\nUpload-Length: {length}",
+            status,
+        )
+
+
+def test_a_length_does_not_change(tus: Tus) -> None:
+    """Once set the length MUST NOT be changed."""
     upload = tus.create()
     tus.talk(
         f"""
@@ -369,7 +394,7 @@ def test_a_length_is_not_said_again(tus: Tus) -> None:
         """
         400
 
-        Upload-Length is known since the creation; a PATCH must not send it again.
+        Upload-Length is 12, but 11 since the creation; the length of an upload does not change.
         """,
     )
     assert tus.offset(upload) == 0
@@ -418,10 +443,26 @@ def test_options_tells_what_the_server_speaks(tus: Tus, path: str, version: str)
         """
         204
         Tus-Version: 1.0.0
-        Tus-Extension: creation,creation-with-upload,termination
+        Tus-Extension: creation,creation-with-upload,creation-defer-length,checksum,...
         Tus-Max-Size: 524288000
+        Tus-Checksum-Algorithm: md5,sha1,sha256,sha512,crc32
         """,
     )
+
+
+def test_every_extension_of_the_specification_is_offered(tus: Tus) -> None:
+    response = tus.talk("OPTIONS /files/", "204")
+    assert set(response.headers["Tus-Extension"].split(",")) == {
+        "creation",
+        "creation-defer-length",
+        "creation-with-upload",
+        "expiration",
+        "checksum",
+        "checksum-trailer",
+        "termination",
+        "concatenation",
+        "concatenation-unfinished",
+    }
 
 
 @pytest.mark.parametrize(

@@ -99,10 +99,20 @@ def test_a_creation_without_a_length(alice: Tus, tmp_path: Path) -> None:
     assert files_of(tmp_path) == []
 
 
-@pytest.mark.parametrize("header", ["Upload-Defer-Length: 1", "Upload-Concat: partial"])
-def test_extensions_that_are_not_offered_are_not_taken_for_granted(
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Upload-Defer-Length: 1",
+        "Upload-Defer-Length: 0",
+        "Upload-Concat: whole",
+        "Upload-Concat: final;/files/24e533e02ec3bc40c387f1a0e460e216",
+    ],
+)
+def test_a_length_does_not_go_with_what_excludes_it(
     alice: Tus, tmp_path: Path, header: str
 ) -> None:
+    """The request MUST include one of the following headers: Upload-Length, Upload-Defer-Length.
+    The Client MUST NOT include the Upload-Length header in the final upload creation."""
     alice.talk(f"POST /files/\n{TUS}\nUpload-Length: 11\n{header}", f"400\n{TUS}")
     assert files_of(tmp_path) == []
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.rooms import OCTETS, Tus, in_memory, make_app, settings
 from tests.web.test_core import TUS
-from tusd_server.errors import UnsupportedVersion, UploadError, UploadRefused
+from tusd_server.errors import QuotaExceeded, UnsupportedVersion, UploadError, UploadRefused
 from tusd_server.info import UploadInfo
 from tusd_server.protocol.status import STATUS
 from tusd_server.storage.memory import MemoryStore
@@ -26,12 +26,14 @@ class Failing(MemoryStore):
 
 
 def failing(tmp_path: Path, error: Exception) -> Any:
-    return make_app(settings(tmp_path), **{**in_memory(), "store": Failing(error)})
+    return make_app(settings(tmp_path), **in_memory(Failing(error)))
 
 
 def example(kind: type[UploadError]) -> UploadError:
     if issubclass(kind, UploadRefused):
         return kind("What was wrong; what would be right.", code="a_code")
+    if issubclass(kind, QuotaExceeded):
+        return kind("What was wrong; what would be right.", retry_after_seconds=60)
     return kind("What was wrong; what would be right.")
 
 
@@ -40,10 +42,12 @@ def test_every_error_has_its_answer(tmp_path: Path, kind: type[UploadError]) -> 
     with failing(tmp_path, example(kind)) as app:
         tus = Tus(app)
         version = "1.0.0" if issubclass(kind, UnsupportedVersion) else "(absent)"
+        pause = "60" if issubclass(kind, QuotaExceeded) else "(absent)"
         answer = f"""
             {STATUS[kind].status}
             {TUS}
             Tus-Version: {version}
+            Retry-After: {pause}
             Content-Type: text/plain; charset=utf-8
             Cache-Control: no-store
             Upload-Offset: (absent)

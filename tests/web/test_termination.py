@@ -1,14 +1,13 @@
 """The termination extension."""
 
-from contextlib import AbstractContextManager
 from pathlib import Path
 
-from tests.rooms import GIF, OCTETS, Tus, in_memory, make_app, settings
+from tests.rooms import GIF, OCTETS, Tus, able_to, in_memory, make_app, settings
 from tests.web.test_core import TUS
 from tests.web.test_creation import files_of
-from tusd_server.info import Refusal, UploadInfo
-from tusd_server.storage.base import Terminates, Writer
-from tusd_server.storage.memory import MemoryStore
+from tusd_server.storage.base import Concatenates, Expires, KnowsOwners, RemembersKeys, Terminates
+
+ALL_BUT_FORGET = (Expires, Concatenates, RemembersKeys, KnowsOwners)
 
 
 def test_a_terminated_upload_is_gone(tus: Tus) -> None:
@@ -46,39 +45,25 @@ def test_an_unknown_upload(tus: Tus) -> None:
     tus.talk(f"DELETE /files/24e533e02ec3bc40c387f1a0e460e216\n{TUS}", f"404\n{TUS}")
 
 
-class Keeper:
-    """A store that can do all but forget."""
-
-    def __init__(self) -> None:
-        store = MemoryStore()
-        self.create = store.create
-        self.finish = store.finish
-        self.all = store.all
-        self._store = store
-
-    def look(self, upload_id: str) -> UploadInfo:
-        return self._store.look(upload_id)
-
-    def writer(self, info: UploadInfo) -> AbstractContextManager[Writer]:
-        return self._store.writer(info)
-
-    def refuse(self, info: UploadInfo, refusal: Refusal) -> None:
-        self._store.refuse(info, refusal)
-
-
 def test_a_store_that_cannot_forget(tmp_path: Path) -> None:
     """The extension vanishes from Tus-Extension, and the verb from the URL."""
-    assert not isinstance(Keeper(), Terminates)
-    with make_app(settings(tmp_path), **{**in_memory(), "store": Keeper()}) as app:
+    store = able_to(*ALL_BUT_FORGET)
+    assert not isinstance(store, Terminates)
+    with make_app(settings(tmp_path), **in_memory(store)) as app:
         tus = Tus(app)
-        tus.talk("OPTIONS /files/", "204\nTus-Extension: creation,creation-with-upload")
+        offered = tus.talk("OPTIONS /files/", "204").headers["Tus-Extension"].split(",")
+        assert "termination" not in offered
+        assert "concatenation" in offered
         upload = tus.create()
-        tus.talk(f"DELETE /files/{upload}\n{TUS}", f"405\n{TUS}")
+        tus.talk(
+            f"DELETE /files/{upload}\n{TUS}",
+            f"405\n{TUS}\nAllow: GET, HEAD, OPTIONS, PATCH",
+        )
         assert tus.offset(upload) == 0
 
 
 def test_a_store_that_cannot_forget_still_refuses(tmp_path: Path) -> None:
-    with make_app(settings(tmp_path), **{**in_memory(), "store": Keeper()}) as app:
+    with make_app(settings(tmp_path), **in_memory(able_to(*ALL_BUT_FORGET))) as app:
         tus = Tus(app)
         tus.talk(
             f"POST /files/\n{TUS}\nUpload-Length: 11\nContent-Type: {OCTETS}\n\n#EXTM3U....", "415"
