@@ -159,14 +159,13 @@ class RequestBody:
         if not self.unread:
             return True
         give_up = time.monotonic() + DRAIN_SECONDS
-        if self.drainable:
-            self._drain(give_up)
-            if not self.unread:
-                return True
+        if self.drainable and self._drain(give_up):
+            return True
         hang_up(self._socket, give_up)
         return False
 
     def _drain(self, give_up: float) -> bool:
+        """Read and drop the rest; True when all of it came."""
         while self.ending is None and (left := give_up - time.monotonic()) > 0:
             self._socket.settimeout(left)
             self._receive(_BUFFER)
