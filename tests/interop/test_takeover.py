@@ -112,6 +112,7 @@ def test_head_behind_a_fin_tells_the_settled_offset(client: Client) -> None:
         path = client.create(len(content))
         with client.wire() as wire:
             wire.send(client.patch_head(path, 0, len(content)) + content[:-1])
+            wire.flush()
         offset = client.offset(path)
         answer = client.patch(path, offset, content[offset:])
         assert (offset, answer.status) == (len(content) - 1, 204)
@@ -123,6 +124,7 @@ def test_head_behind_a_fin_in_another_process_is_settled_soon(pair: Live) -> Non
         path = client.create(len(content))
         with client.wire() as wire:
             wire.send(client.patch_head(path, 0, len(content)) + content[:-1])
+            wire.flush()
         eventually(lambda path=path: client.offset(path), len(content) - 1, 2)
         assert client.patch(path, len(content) - 1, content[-1:]).status == 204
 

@@ -11,7 +11,6 @@ from typing import BinaryIO
 import pytest
 from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError, TusUploadFailed
-from tusclient.storage.filestorage import FileStorage
 
 from tests.live import Live, make_token
 from tests.raw import Client, eventually, jpeg_bytes
@@ -27,13 +26,6 @@ def photo(tmp_path: Path) -> Iterator[BinaryIO]:
     path.write_bytes(jpeg_bytes(SIZE))
     with path.open("rb") as file:
         yield file
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> Iterator[FileStorage]:
-    storage = FileStorage(str(tmp_path / "urls.json"))
-    yield storage
-    storage.close()
 
 
 def tus_client(server: Live, token: str | None = None) -> TusClient:
@@ -60,18 +52,17 @@ def test_upload_async(web: Live, client: Client, photo: BinaryIO) -> None:
     assert client.download(path_of(uploader.url)) == jpeg_bytes(SIZE)
 
 
-def test_many_uploads_async(live: Live, photo: BinaryIO) -> None:
-    uploaders = [
-        tus_client(live).async_uploader(file_stream=photo, chunk_size=CHUNK) for _ in range(6)
-    ]
+def test_many_uploads_async(web: Live, client: Client) -> None:
+    files = [io.BytesIO(jpeg_bytes(SIZE, seed)) for seed in range(6)]
+    tus = tus_client(web)
+    uploaders = [tus.async_uploader(file_stream=file, chunk_size=CHUNK) for file in files]
 
     async def upload_all() -> None:
         await asyncio.gather(*(uploader.upload() for uploader in uploaders))
 
     asyncio.run(upload_all())
-    client = Client(live)
-    for uploader in uploaders:
-        assert client.offset(path_of(uploader.url)) == SIZE
+    for uploader, file in zip(uploaders, files, strict=True):
+        assert client.download(path_of(uploader.url)) == file.getvalue()
 
 
 def test_empty_metadata_header(web: Live, client: Client, photo: BinaryIO) -> None:
@@ -82,44 +73,37 @@ def test_empty_metadata_header(web: Live, client: Client, photo: BinaryIO) -> No
     assert client.offset(path_of(uploader.url)) == SIZE
 
 
-def test_resume_in_a_new_process(
-    web: Live, client: Client, photo: BinaryIO, storage: FileStorage, tmp_path: Path
-) -> None:
-    first = tus_client(web).uploader(
-        file_stream=photo, chunk_size=CHUNK, store_url=True, url_storage=storage
-    )
-    first.upload(stop_at=3 * CHUNK)
-    storage.close()
-    script = """
+RESUMING = """
 import sys
 from tusclient.client import TusClient
 from tusclient.storage.filestorage import FileStorage
 
-url, token, photo, urls = sys.argv[1:]
+url, token, photo, urls, stop_at = sys.argv[1:]
 client = TusClient(url, headers={"Authorization": f"Bearer {token}"})
 storage = FileStorage(urls)
 uploader = client.uploader(photo, chunk_size=200_000, store_url=True, url_storage=storage)
-print(uploader.url, uploader.offset)
-uploader.upload()
+found = uploader.offset
+uploader.upload(stop_at=int(stop_at))
 storage.close()
+print(uploader.url, found, uploader.offset, uploader.request is not None)
 """
-    arguments = [f"{web.url}/files/", web.token(), photo.name, str(tmp_path / "urls.json")]
-    found = subprocess.run(
-        [sys.executable, "-c", script, *arguments], check=True, capture_output=True, text=True
-    )
-    assert found.stdout.split() == [first.url, str(3 * CHUNK)]
-    assert client.download(path_of(first.url)) == jpeg_bytes(SIZE)
 
 
-def test_resume_of_a_finished_upload_sends_nothing(
-    web: Live, photo: BinaryIO, storage: FileStorage
+def test_resume_in_new_processes(
+    web: Live, client: Client, photo: BinaryIO, tmp_path: Path
 ) -> None:
-    options = {"store_url": True, "url_storage": storage}
-    first = tus_client(web).uploader(file_stream=photo, **options)
-    first.upload()
-    again = tus_client(web).uploader(file_stream=photo, **options)
-    again.upload()
-    assert (again.url, again.offset, again.request) == (first.url, SIZE, None)
+    """Each process knows only the file with the URLs, as a command line does."""
+
+    def run(stop_at: int) -> list[str]:
+        arguments = [f"{web.url}/files/", web.token(), photo.name, str(tmp_path / "urls.json")]
+        command = [sys.executable, "-c", RESUMING, *arguments, str(stop_at)]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+
+    url, *first = run(3 * CHUNK)
+    assert first == ["0", str(3 * CHUNK), "True"]
+    assert run(SIZE) == [url, str(3 * CHUNK), str(SIZE), "True"]
+    assert client.download(path_of(url)) == jpeg_bytes(SIZE)
+    assert run(SIZE) == [url, str(SIZE), str(SIZE), "False"]
 
 
 def test_lost_chunk_is_sent_again(web: Live, client: Client, photo: BinaryIO) -> None:

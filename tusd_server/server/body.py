@@ -194,6 +194,7 @@ class RequestBody:
         return False
 
     def _drain(self, give_up: float) -> bool:
+        """Read and drop the rest; True when all of it came."""
         while self.ending is None and (left := give_up - time.monotonic()) > 0:
             self._socket.settimeout(left)
             self._receive(_BUFFER)

@@ -21,9 +21,9 @@ _FIELD_LINE = re.compile(
     rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*\r?\n"
 )
 _DIGITS = re.compile(r"[0-9]{1,19}", re.ASCII)
-# "Host = uri-host [ ":" port ]"; an empty one is allowed where there is no authority.
+# "Host = uri-host [ ":" port ]"; no http URI has an empty host.
 # https://www.rfc-editor.org/rfc/rfc9110#section-7.2
-_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[!$%&'()*+,;=\-._~0-9A-Za-z]*)(?::[0-9]*)?", re.ASCII)
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[!$%&'()*+,;=\-._~0-9A-Za-z]+)(?::[0-9]*)?", re.ASCII)
 
 
 class BadRequestHead(ValueError):

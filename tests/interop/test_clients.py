@@ -1,0 +1,194 @@
+"""What other clients send, request by request, as their sources have it."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.live import Live
+from tests.raw import OCTETS, Client, Wire, chunked, jpeg_bytes, request_head
+
+SIZE = 1_300_000
+
+
+@pytest.fixture
+def plain(client: Client) -> list[tuple[str, str]]:
+    """The fields that every client sends, version aside."""
+    host = f"{client.server.host}:{client.server.port}"
+    return [("Host", host), ("Authorization", f"Bearer {client.token}")]
+
+
+def test_tus_java_client(client: Client) -> None:
+    """Desktop Java knows no PATCH; it streams chunks of 10 MiB behind an Expect."""
+    content = jpeg_bytes(SIZE)
+    half = SIZE // 2
+    path = client.create(SIZE, filename="a.jpg")
+    for offset in (0, half):
+        head = client.head(
+            "POST",
+            path,
+            ("X-HTTP-Method-Override", "PATCH"),
+            ("Content-Type", OCTETS),
+            ("Upload-Offset", str(offset)),
+            ("Expect", "100-continue"),
+            ("Transfer-Encoding", "chunked"),
+        )
+        with client.wire() as wire:
+            wire.send(head)
+            assert wire.answer().status == 100
+            body = content[offset : offset + half]
+            wire.send(chunked(*(body[at : at + 4096] for at in range(0, half, 4096))))
+            answer = wire.answer()
+        # It compares the answer's offset with what it has sent.
+        assert (answer.status, answer.offset) == (204, offset + half)
+    assert client.download(path) == content
+
+
+def test_tus_java_client_is_refused_before_its_body(client: Client) -> None:
+    path = client.create(SIZE)
+    head = client.head(
+        "POST",
+        path,
+        ("X-HTTP-Method-Override", "PATCH"),
+        ("Content-Type", OCTETS),
+        ("Upload-Offset", "5"),
+        ("Expect", "100-continue"),
+        ("Transfer-Encoding", "chunked"),
+    )
+    with client.wire() as wire:
+        wire.send(head)
+        assert wire.answer().status == 409
+        assert wire.ended()
+
+
+def test_tuskit(client: Client, plain: list[tuple[str, str]]) -> None:
+    """TUSKit spells TUS-Resumable so, and sends files of 500 KiB."""
+    content, chunk = jpeg_bytes(SIZE), 500 * 1024
+    fields = [*plain, ("TUS-Resumable", "1.0.0"), ("TUS-Extension", "creation")]
+    with client.wire() as wire:
+        wire.send(request_head("OPTIONS", "/files/", fields))
+        answer = wire.answer()
+        assert answer.status in (200, 204)
+        assert " " not in answer["tus-extension"]
+        assert "creation" in answer["tus-extension"].split(",")
+        metadata = "filetype aW1hZ2UvanBlZw==,filename YS5qcGc=,context Zm9v"
+        create = [*fields, ("Upload-Length", str(SIZE)), ("Upload-Metadata", metadata)]
+        wire.send(request_head("POST", "/files/", [*create, ("Content-Length", "0")]))
+        answer = wire.answer()
+        assert answer.status == 201
+        path = "/files/" + answer["location"].rpartition("/")[2]
+        for offset in range(0, SIZE, chunk):
+            wire.send(request_head("HEAD", path, fields))
+            answer = wire.answer(bodiless=True)
+            assert (answer.status, answer.offset) == (200, offset)
+            assert (answer["upload-length"], answer["upload-metadata"]) == (str(SIZE), metadata)
+            body = content[offset : offset + chunk]
+            patch = [("Content-Type", OCTETS), ("Upload-Offset", str(offset))]
+            length = ("Content-Length", str(len(body)))
+            wire.send(request_head("PATCH", path, [*fields, *patch, length]) + body)
+            assert wire.answer().offset == offset + len(body)
+    assert client.download(path) == content
+
+
+def test_go_tus(client: Client, plain: list[tuple[str, str]]) -> None:
+    """go-tus sends empty metadata, a body-less POST with a length, and wants exact statuses."""
+    content = jpeg_bytes(5000)
+    fields = [*plain, ("User-Agent", "Go-http-client/1.1"), ("Tus-Resumable", "1.0.0")]
+    create = [*fields, ("Content-Length", "0"), ("Upload-Length", "5000"), ("Upload-Metadata", "")]
+    with client.wire() as wire:
+        wire.send(request_head("POST", "/files/", create))
+        answer = wire.answer()
+        assert answer.status == 201
+        path = "/files/" + answer["location"].rpartition("/")[2]
+        wire.send(request_head("HEAD", path, fields))
+        assert wire.answer(bodiless=True).status == 200
+        patch = [("Content-Type", OCTETS), ("Upload-Offset", "0"), ("Content-Length", "5000")]
+        wire.send(request_head("PATCH", path, [*fields, *patch]) + content)
+        assert wire.answer().status == 204
+    assert client.download(path) == content
+
+
+def test_uppy_in_a_browser(client: Client, plain: list[tuple[str, str]]) -> None:
+    """A preflight without a token, then every header that tus-js-client reads is exposed."""
+    origin = ("Origin", "https://app.example")
+    asked = "authorization,tus-resumable,upload-length,upload-metadata,x-request-id"
+    with client.wire() as wire:
+        preflight = [
+            plain[0],
+            origin,
+            ("Access-Control-Request-Method", "POST"),
+            ("Access-Control-Request-Headers", asked),
+        ]
+        wire.send(request_head("OPTIONS", "/files/", preflight))
+        answer = wire.answer()
+        assert answer.status in (200, 204)
+        allowed = {
+            name.strip().lower() for name in answer["access-control-allow-headers"].split(",")
+        }
+        assert set(asked.split(",")) <= allowed
+        assert "PATCH" in answer["access-control-allow-methods"]
+        wire.send(client.head("POST", "/files/", origin, ("Upload-Length", "100")))
+        answer = wire.answer()
+        exposed = {name.strip() for name in answer["access-control-expose-headers"].split(",")}
+        assert {"Location", "Upload-Offset", "Upload-Length", "Tus-Resumable"} <= exposed
+        assert answer["access-control-allow-origin"] == "*"
+
+
+def test_uppy_pauses_and_resumes(client: Client) -> None:
+    """Pause aborts the PATCH; resume asks at once, and its PATCH finds the lock free."""
+    content = jpeg_bytes(SIZE)
+    path, sent = client.create(SIZE), 0
+    while sent < SIZE:
+        with client.wire() as wire:
+            wire.send(client.patch_head(path, sent, SIZE - sent))
+            wire.send(content[sent : sent + 300_000])
+            wire.flush()
+        offset = client.offset(path)
+        assert offset == min(sent + 300_000, SIZE)
+        sent = offset
+    assert client.download(path) == content
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed.")
+def test_curl(web: Live, client: Client, tmp_path: Path) -> None:
+    """The line that `serve` prints: one request with the bytes; then a download."""
+    content = jpeg_bytes(SIZE)
+    photo, copy = tmp_path / "photo.jpg", tmp_path / "copy.jpg"
+    photo.write_bytes(content)
+    token = ["-H", f"Authorization: Bearer {web.token()}"]
+    tus = ["-H", "Tus-Resumable: 1.0.0", "-H", f"Content-Type: {OCTETS}"]
+    answer = curl(
+        "-i", *token, *tus, "-H", f"Upload-Length: {SIZE}", "--data-binary", f"@{photo}",
+        f"{web.url}/files/",
+    )  # fmt: skip
+    lines = answer.splitlines()
+    assert any(line.startswith("HTTP/1.1 201 ") for line in lines)
+    location = next(line[10:] for line in lines if line.lower().startswith("location: "))
+    curl(*token, "-o", str(copy), location)
+    assert copy.read_bytes() == content
+    # A PATCH from standard input is chunked, and above 1 MiB curl asks for a 100 first.
+    path = client.create(SIZE)
+    offset = ["-H", "Upload-Offset: 0", "-H", "Transfer-Encoding: chunked"]
+    curl("-X", "PATCH", *token, *tus, *offset, "-T", str(photo), web.url + path)
+    assert client.download(path) == content
+
+
+def curl(*arguments: str) -> str:
+    command = ["curl", "-sS", "--fail-with-body", "--max-time", "30", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_proxy_with_one_connection_for_many_users(web: Live) -> None:
+    """A reverse proxy keeps its connections and sends everybody's requests over them."""
+    users = [Client(web, name) for name in ("alice", "bob", "carol")]
+    content = jpeg_bytes(5000)
+    paths = [user.create(5000) for user in users]
+    with Wire(web.host, web.port) as wire:
+        for user, path in zip(users, paths, strict=True):
+            for other in users:
+                wire.send(other.head("HEAD", path))
+                status = wire.answer(bodiless=True).status
+                assert status == (200 if other is user else 404)
+            wire.send(user.patch_head(path, 0, 5000) + content)
+            assert wire.answer().status == 204
