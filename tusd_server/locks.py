@@ -81,6 +81,17 @@ class FileLocker:
             del self._holders[upload_id]
             os.close(descriptor)
 
+    def held(self, upload_id: str) -> bool:
+        """Whether somebody holds the upload's lock now, in whatever process."""
+        try:
+            descriptor = self._try(self._base + check_id(upload_id))
+        except UploadNotFound:
+            return False
+        if descriptor is None:
+            return True
+        os.close(descriptor)
+        return False
+
     def settle(self, upload_id: str) -> None:
         """See Locker. Sees the holders of this process; others' bytes are counted as they come."""
         give_up = time.monotonic() + SETTLE_SECONDS

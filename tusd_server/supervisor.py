@@ -19,8 +19,8 @@ RESTART_SECONDS = 0.5
 LONGEST_RESTART_SECONDS = 30.0
 # A child that lived this long was not ended by its own start.
 HEALTHY_SECONDS = 10.0
-# gunicorn needs a moment beyond the shutdown time to send the last answers.
-KILL_AFTER_SECONDS = 20.0
+# Beyond the shutdown time, for gunicorn to send the last answers and to end its own children.
+KILL_AFTER_SECONDS = 15.0
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -76,8 +76,11 @@ def programs(settings: Settings, listener: socket.socket, *, with_worker: bool) 
 class Supervisor:
     """Keeps programs running until it is told to stop."""
 
-    def __init__(self, programs: list[Program], *, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, programs: list[Program], *, shutdown_seconds: float, say: Callable[[str], None]
+    ) -> None:
         """`say` takes one sentence for the operator."""
+        self._patience_seconds = shutdown_seconds + KILL_AFTER_SECONDS
         self._programs = programs
         self._say = say
         self._stop = threading.Event()
@@ -93,7 +96,7 @@ class Supervisor:
             thread.start()
         while not self._stop.wait(0.5):
             pass
-        deadline = time.monotonic() + KILL_AFTER_SECONDS
+        deadline = time.monotonic() + self._patience_seconds
         for child in list(self._children.values()):
             child.terminate()
         for thread in self._threads:

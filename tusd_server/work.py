@@ -26,7 +26,7 @@ def make_worker(settings: Settings) -> Worker:
     shelf = Shelf(settings.data_dir)
     work_dir = settings.state_dir / "work"
     store = make_store(settings)
-    files = FinishedUploads(store, catalog)
+    files = FinishedUploads(store, make_locker(settings), catalog)
     pipeline = Pipeline(settings.limits, Tools.found(), settings.media_timeout_seconds)
     tasks = Tasks(
         catalog=catalog,

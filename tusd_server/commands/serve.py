@@ -30,7 +30,11 @@ def serve(settings: Settings, *, with_worker: bool) -> int:
     url = f"http://{host}:{port}"
     if settings.auth == "jwt":
         _ensure_secret(settings)
-    supervisor = Supervisor(programs(settings, listener, with_worker=with_worker), say=_say)
+    supervisor = Supervisor(
+        programs(settings, listener, with_worker=with_worker),
+        shutdown_seconds=settings.shutdown_seconds,
+        say=_say,
+    )
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         supervisor.stop()

@@ -8,6 +8,7 @@ from processing.catalog import Catalog
 from processing.medium import Received
 from tusd_server.errors import UploadError
 from tusd_server.info import Refusal
+from tusd_server.locks import FileLocker
 from tusd_server.storage.filesystem import FilesystemStore
 from tusd_server.uploads.facts import facts_of
 
@@ -15,20 +16,22 @@ from tusd_server.uploads.facts import facts_of
 class FinishedUploads:
     """Implements processing's UploadFiles on the local store."""
 
-    def __init__(self, store: FilesystemStore, catalog: Catalog) -> None:
+    def __init__(self, store: FilesystemStore, locker: FileLocker, catalog: Catalog) -> None:
         """`catalog` tells why an upload is dropped."""
         self._store = store
+        self._locker = locker
         self._catalog = catalog
 
     def __iter__(self) -> Iterator[Received]:
         """Every complete upload that is not handed over yet, as the reconciler wants it.
 
-        Not those that were complete when tusd's directory was taken over: nobody asked us to
+        Not one that is still being written: its last chunk may bring a byte too many. And not
+        those that were complete when tusd's directory was taken over: nobody asked us to
         examine, move or reject them.
         """
         for info in self._store.all():
             ours = info.owner is not None and not info.partial and info.refusal is None
-            if ours and info.finished:
+            if ours and info.finished and not self._locker.held(info.id):
                 yield received_from(facts_of(info, self._store))
 
     def path(self, upload_id: str) -> Path:

@@ -177,25 +177,22 @@ class Uploads:
         UploadTooLarge, ChecksumMismatch, and the errors of a body that ended badly, which carry
         the offset up to which bytes were kept.
         """
-        info = self._mine(upload_id, owner)
-        if info.final:
+        if self._mine(upload_id, owner).final:
             raise FinalUpload("This upload is made of others; it takes no bytes of its own.")
-        if info.finished:
-            # The client may have missed the last answer, so it is given again.
-            self._receiver.check(info, offset, length, body)
-            return self._finish(info, request)
-        with self._locker.hold(upload_id, body):
+        try:
+            with self._locker.hold(upload_id, body):
+                info = self._mine(upload_id, owner)
+                self._receiver.check(info, offset, length, body)
+                if not info.finished:
+                    info = self._settle_facts(info, owner, length)
+                    info = self._receive(info, body, proof, request)
+        except UploadNotFound:
+            # Handed over in between, perhaps: then there is nothing left to lock.
             info = self._mine(upload_id, owner)
+            if not info.finished:
+                raise
             self._receiver.check(info, offset, length, body)
-            settled = _settled(info, owner, length)
-            # "In the first two cases the uploaded chunk MUST be discarded, and the upload and its
-            # offset MUST NOT be updated": what comes with a checksum waits until that holds.
-            if settled != info and not proof.wanted:
-                self.store.update(settled)
-            received = self._receive(settled, body, proof, request)
-            if settled != info and proof.wanted:
-                self.store.update(settled)
-            info = received
+        # A finished upload is finished again: the client may have missed the last answer.
         return self._finish(info, request) if info.finished else self._outcome(info)
 
     def finished(self, upload_id: str, owner: str) -> tuple[UploadInfo, Path]:

@@ -13,6 +13,7 @@ from tusd_server.errors import BadHeader, UploadGone, UploadNotFound
 from tusd_server.web.documents import STORED, medium_document
 from tusd_server.web.downloads import send_media
 from tusd_server.web.links import Links
+from tusd_server.web.urls import root_url
 
 MOST_ITEMS = 200
 _LIMIT = re.compile(r"[0-9]{1,3}", re.ASCII)
@@ -66,7 +67,7 @@ class MediaApi:
 
     def document(self, medium: Medium) -> dict[str, Any]:
         """The medium's JSON, its links made for the host that asks."""
-        return medium_document(medium, self._links, request.url_root)
+        return medium_document(medium, self._links, root_url())
 
     def _mine(self, media_id: str, user: User) -> Medium:
         medium = self._catalog.get(media_id)

@@ -34,6 +34,7 @@ from tusd_server.uploads.body import Body, PortableBody
 from tusd_server.uploads.receiving import Proof
 from tusd_server.uploads.service import Uploads, Wanted
 from tusd_server.web.downloads import send_upload
+from tusd_server.web.urls import root_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class UploadsView(TusView):
             key=asked.key,
         )
         outcome = self.uploads.create(user.id, wanted, body, request_facts())
-        headers = {"Location": f"{request.url_root}files/{outcome.info.id}", **outcome.headers}
+        headers = {"Location": f"{root_url()}files/{outcome.info.id}", **outcome.headers}
         if asked.has_body:
             headers |= offset_headers(outcome.info, None)
         if outcome.info.concat is not None:
