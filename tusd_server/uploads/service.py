@@ -184,8 +184,7 @@ class Uploads:
                 info = self._mine(upload_id, owner)
                 self._receiver.check(info, offset, length, body)
                 if not info.finished:
-                    info = self._settle_facts(info, owner, length)
-                    info = self._receive(info, body, proof, request)
+                    info = self._take_in(info, _settled(info, owner, length), body, proof, request)
         except UploadNotFound:
             # Handed over in between, perhaps: then there is nothing left to lock.
             info = self._mine(upload_id, owner)
@@ -292,6 +291,45 @@ class Uploads:
                 self.store.remove(info)
             raise
         return self._finish(info, request) if info.finished else self._outcome(info)
+
+    def _take_in(
+        self,
+        info: UploadInfo,
+        settled: UploadInfo,
+        body: Body,
+        proof: Proof,
+        request: RequestFacts,
+    ) -> UploadInfo:
+        """Receive a body, and keep what its request told of the upload.
+
+        "In the first two cases the uploaded chunk MUST be discarded, and the upload and its offset
+        MUST NOT be updated": facts that come with a checksum wait until it holds.
+        """
+        changed = settled != info
+        if changed and not proof.wanted:
+            self.store.update(settled)
+        received = self._receive(settled, body, proof, request)
+        if changed and proof.wanted:
+            self.store.update(settled)
+        return received
+
+    def _take_in(
+        self,
+        info: UploadInfo,
+        settled: UploadInfo,
+        body: Body,
+        proof: Proof,
+        request: RequestFacts,
+    ) -> UploadInfo:
+        """Take in a body for an upload whose facts this request settles."""
+        # "In the first two cases the uploaded chunk MUST be discarded, and the upload and its
+        # offset MUST NOT be updated": what comes with a checksum waits until that holds.
+        if settled != info and not proof.wanted:
+            self.store.update(settled)
+        received = self._receive(settled, body, proof, request)
+        if settled != info and proof.wanted:
+            self.store.update(settled)
+        return received
 
     def _receive(
         self, info: UploadInfo, body: Body, proof: Proof, request: RequestFacts
