@@ -68,11 +68,16 @@ class FileLocker:
         self._holders: dict[str, Holder] = {}
         self._listener: threading.Thread | None = None
         requests.mkdir(parents=True, exist_ok=True)
+        # Of waiters that were killed. Who still waits asks again.
+        for request in os.listdir(requests):
+            self._withdraw(request)
 
     @contextlib.contextmanager
     def hold(self, upload_id: str, holder: Holder) -> Iterator[None]:
         """See Locker."""
         descriptor = self._lock(check_id(upload_id))
+        # Meant for the last holder, by one who was killed before the lock was free.
+        self._withdraw(upload_id)
         self._holders[upload_id] = holder
         self._listen()
         try:
@@ -116,10 +121,11 @@ class FileLocker:
         except BlockingIOError:
             os.close(descriptor)
             return None
-        # The last holder may have deleted or moved the file between our open and our lock.
+        # The last holder may have deleted the file between our open and our lock, or put the
+        # joined parts in its place.
         if os.fstat(descriptor).st_nlink == 0:
             os.close(descriptor)
-            raise UploadNotFound("There is no such upload.")
+            return self._try(path)
         return descriptor
 
     def _wait(self, upload_id: str, path: str) -> int:
@@ -137,8 +143,7 @@ class FileLocker:
                     self._ask(upload_id)
         finally:
             # Before we are a holder ourselves, or our own listener would read our own request.
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._requests + upload_id)
+            self._withdraw(upload_id)
         raise UploadLocked(
             "Another request is writing this upload and did not let go in time; try again."
         )
@@ -149,6 +154,10 @@ class FileLocker:
             holder.let_go()
         else:
             os.close(os.open(self._requests + upload_id, os.O_WRONLY | os.O_CREAT, 0o664))
+
+    def _withdraw(self, upload_id: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._requests + upload_id)
 
     def _listen(self) -> None:
         # Started with the first lock and not before: a thread does not survive the fork in
@@ -169,8 +178,7 @@ class FileLocker:
         if holder is None:
             return
         holder.let_go()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._requests + upload_id)
+        self._withdraw(upload_id)
 
 
 class MemoryLocker:

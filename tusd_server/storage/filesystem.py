@@ -101,14 +101,16 @@ class FilesystemStore:
         if info.refusal is not None:
             return info
         try:
-            facts = os.stat(data)
+            facts, offset = self._stand(upload_id, data)
         except FileNotFoundError:
-            if info.path is not None:
-                return self._complete(info)
+            # In the middle of a hand-over the bytes have moved, and these facts are the old ones.
+            archived = _read_info(self._archived(upload_id)) if info.path is None else info
+            if archived is not None:
+                return self._complete(archived)
             raise UploadGone("The upload has expired; begin a new one.") from None
         return replace(
             info,
-            offset=min(facts.st_size, self._trusted(upload_id, facts.st_size)),
+            offset=offset,
             touched_at=datetime.fromtimestamp(facts.st_mtime, UTC),
         )
 
@@ -359,6 +361,17 @@ class FilesystemStore:
         if info.path is None or not os.path.exists(info.path):
             raise UploadGone("The upload is complete and its bytes have been deleted.")
         return info.at(info.length or 0)
+
+    def _stand(self, upload_id: str, data: str) -> tuple[os.stat_result, int]:
+        """The data file's facts, and how many of its bytes count.
+
+        Looked at on both sides of the other: a note and the bytes that it warns of come and go
+        while we look, and no order of two looks is right for both.
+        """
+        before = os.stat(data).st_size
+        trusted = self._trusted(upload_id, before)
+        facts = os.stat(data)
+        return facts, min(before, trusted, facts.st_size, self._trusted(upload_id, before))
 
     def _trusted(self, upload_id: str, size: int) -> int:
         try:

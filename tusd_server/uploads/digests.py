@@ -38,16 +38,25 @@ class Digests:
         if len(self._running) > MOST_RUNNING:
             self._running.popitem(last=False)
 
-    def check(self, info: UploadInfo, running: Hash | None, readable: Readable) -> None:
+    def check(
+        self,
+        info: UploadInfo,
+        running: Hash | None,
+        readable: Readable,
+        *,
+        last: memoryview | bytes = b"",
+    ) -> None:
         """Raise UploadRefused unless the complete upload has the declared digest.
 
-        `running` is the hash of all its bytes, where there is one.
+        `running` is the hash of all its bytes, where there is one; else they are those of
+        `readable`, and `last` behind them.
         """
         if info.sha256 is None:
             return
         if running is None:
             running = hashlib.sha256()
             readable.hash(running, 0)
+            running.update(last)
         if running.digest().hex() != info.sha256:
             raise UploadRefused(
                 f"The file does not have the SHA-256 {info.sha256} that was declared for it; "

@@ -81,9 +81,8 @@ class Receiver:
             if proof.wanted:
                 writer.distrust()
             try:
-                hashes = [h for h in (running, hashed) if h is not None]
-                self._write(info, body, writer, hashes, proof, request)
-                self._verify(info, body, writer, proof, hashed)
+                self._write(info, body, writer, running, hashed, request, verified=proof.wanted)
+                self._verify(info, body, writer, proof, running, hashed)
                 self._judge_verified(info, writer, proof, request)
             except UploadError as error:
                 if proof.wanted:
@@ -93,7 +92,7 @@ class Receiver:
                 raise
             now = info.at(writer.offset)
             if now.finished:
-                self.check_whole(now, writer, running, request, since=info.offset)
+                self._check_whole(now, writer, running, request, since=info.offset)
             elif running is not None:
                 self._digests.keep(now, running)
             writer.sync()
@@ -101,7 +100,7 @@ class Receiver:
             _raise_bad_ending(body.ending, now)
         return now
 
-    def check_whole(
+    def _check_whole(
         self,
         info: UploadInfo,
         writer: Writer,
@@ -110,14 +109,15 @@ class Receiver:
         *,
         since: int,
     ) -> None:
-        """Judge what only the last byte completes: a small file, a digest of the whole.
+        """Judge what only the last byte completes: a small file, and one whose length came last.
 
         `since` is where the bytes begin that are taken back when they cannot be judged.
         """
         # An empty file has no type; whether it is told at once or late, it is complete.
         if 0 < info.offset < HEAD_BYTES and not info.partial:
             self._judge_first(info, writer, request, since)
-        self._digests.check(info, running, writer)
+        if since == info.offset:
+            self._digests.check(info, running, writer)
 
     def check_parts(self, info: UploadInfo, parts: Readable, request: RequestFacts) -> None:
         """Judge an upload by the parts of which it will be made.
@@ -137,19 +137,25 @@ class Receiver:
         info: UploadInfo,
         body: Body,
         writer: Writer,
-        hashes: list[Hash],
-        proof: Proof,
+        running: Hash | None,
+        hashed: Hash | None,
         request: RequestFacts,
+        *,
+        verified: bool,
     ) -> None:
         # The content is judged once, when its first bytes are in: a wrong file is refused after
         # 4 KiB, not after 500 MB. What is smaller is judged with its last byte, and what has a
         # checksum when that holds: damage on the way is no reason to refuse a file for good.
-        judged = info.offset >= HEAD_BYTES or info.partial
+        judged = info.offset >= HEAD_BYTES or info.partial or verified
+        hashes = [each for each in (running, hashed) if each is not None]
         for view in body.chunks(self._limit(info) - info.offset):
-            writer.write(view)
-            for hashed in hashes:
-                hashed.update(view)
-            if not judged and not proof.wanted and writer.offset >= HEAD_BYTES:
+            for each in hashes:
+                each.update(view)
+            if writer.offset + len(view) == info.length and not verified:
+                self._write_last(info, writer, running, view)
+            else:
+                writer.write(view)
+            if not judged and writer.offset >= HEAD_BYTES:
                 judged = True
                 self._judge_first(info, writer, request, info.offset)
         if body.ending is Ending.OVERRUN:
@@ -159,8 +165,28 @@ class Receiver:
                 offset=info.offset,
             )
 
+    def _write_last(
+        self, info: UploadInfo, writer: Writer, running: Hash | None, view: memoryview
+    ) -> None:
+        """Complete the upload, if it has the digest that was declared for it.
+
+        Checked before the write: a process that dies between the two must not leave a complete
+        upload which nobody has checked.
+        """
+        if info.sha256 is not None:
+            # The view is of a buffer that all connections share, and hashing may let them run.
+            view = memoryview(bytes(view))
+            self._digests.check(info, running, writer, last=view)
+        writer.write(view)
+
     def _verify(
-        self, info: UploadInfo, body: Body, writer: Writer, proof: Proof, hashed: Hash | None
+        self,
+        info: UploadInfo,
+        body: Body,
+        writer: Writer,
+        proof: Proof,
+        running: Hash | None,
+        hashed: Hash | None,
     ) -> None:
         """Let the bytes count if they are those that the client sent."""
         if not proof.wanted:
@@ -174,6 +200,8 @@ class Receiver:
             again = trailing.start()
             writer.hash(again, info.offset)
             trailing.check(again)
+        if writer.offset == info.length:
+            self._digests.check(info, running, writer)
         writer.trust()
 
     def _judge_verified(

@@ -313,24 +313,6 @@ class Uploads:
             self.store.update(settled)
         return received
 
-    def _take_in(
-        self,
-        info: UploadInfo,
-        settled: UploadInfo,
-        body: Body,
-        proof: Proof,
-        request: RequestFacts,
-    ) -> UploadInfo:
-        """Take in a body for an upload whose facts this request settles."""
-        # "In the first two cases the uploaded chunk MUST be discarded, and the upload and its
-        # offset MUST NOT be updated": what comes with a checksum waits until that holds.
-        if settled != info and not proof.wanted:
-            self.store.update(settled)
-        received = self._receive(settled, body, proof, request)
-        if settled != info and proof.wanted:
-            self.store.update(settled)
-        return received
-
     def _receive(
         self, info: UploadInfo, body: Body, proof: Proof, request: RequestFacts
     ) -> UploadInfo:
