@@ -11,7 +11,8 @@ from pathlib import Path
 from bench import machine, report, servers
 from bench.body import GIB
 from bench.install import PeerMissing
-from bench.loads import LOADS, Outcome, Sizes, floor
+from bench.loads import LOADS, floor
+from bench.target import Outcome, Sizes
 from bench.wire import LoadFailed
 
 _SHARED_MEMORY = Path("/dev/shm")

@@ -1,75 +1,22 @@
-"""The five loads: each drives one server and returns its figures by metric name."""
+"""The loads: each drives one server and returns its figures by metric name."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
-from bench.body import BLOCK, GIB, MIB, blocks
+from bench.body import BLOCK, GIB
+from bench.extensions import checksum, concat, takeover
 from bench.floor import floor_cpu_seconds
 from bench.meter import Meter, percentile
 from bench.pages import touch
 from bench.pool import Script, run_scripts
-from bench.procfs import MemoryKind, memory_bytes
+from bench.procfs import memory_bytes
 from bench.slow import PIECE_BYTES, Probe, trickle
-from bench.wire import Endpoint, Line, LoadFailed, Reply, creation, deletion, head, patch_head
+from bench.target import CHUNK_BYTES, Outcome, Sizes, Target, remove, upload
+from bench.wire import Line, LoadFailed, Reply, creation, head, patch_head
 
 SMALL_BYTES = 4096
-CHUNK_BYTES = 5 * MIB
 _WARM_UP_SHARE = 8
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """How much of each load; a GiB in all for bulk and chunks, so that a CPU tick is 1 to 2 %."""
-
-    bulk_bytes: int = 512 * MIB
-    bulk_rounds: int = 2
-    chunked_bytes: int = 256 * MIB
-    chunked_rounds: int = 4
-    uploads: int = 3000
-    heads: int = 6000
-    connections: int = 32
-    slow_uploads: int = 2000
-    slow_seconds: int = 16
-
-    def divided(self, by: int) -> "Sizes":
-        """The same loads, `by` times smaller; the slow ones last half as long."""
-        return Sizes(
-            bulk_bytes=self.bulk_bytes // by,
-            bulk_rounds=self.bulk_rounds,
-            chunked_bytes=self.chunked_bytes // by,
-            chunked_rounds=self.chunked_rounds,
-            uploads=self.uploads // by,
-            heads=self.heads // by,
-            connections=self.connections,
-            slow_uploads=self.slow_uploads // by,
-            slow_seconds=self.slow_seconds // 2,
-        )
-
-
-@dataclass(frozen=True)
-class Target:
-    """A running server: where it takes uploads, and the roots of its process tree.
-
-    `scratch` is a directory for the driver's own use.
-    """
-
-    name: str
-    endpoint: Endpoint
-    pids: tuple[int, ...]
-    memory_kind: MemoryKind
-    scratch: Path
-    keeps_data: bool = False
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Figures by metric name; sentences about what failed; how busy the driver was (0 to 1)."""
-
-    figures: Mapping[str, float]
-    failures: tuple[str, ...] = ()
-    driver_share: float = 0.0
 
 
 def bulk(target: Target, sizes: Sizes) -> Outcome:
@@ -113,7 +60,7 @@ def heads(target: Target, sizes: Sizes) -> Outcome:
         "head_cpu": meter.cpu * 1000 / sizes.heads,
         "head_p99": percentile(seconds, 99) * 1000,
     }
-    _remove(target, paths)
+    remove(target, paths)
     return Outcome(figures, driver_share=meter.driver_share)
 
 
@@ -135,7 +82,7 @@ def slow(target: Target, sizes: Sizes) -> Outcome:
         )
         posts, probe_failures = probe.end()
         meter.stop()
-    _remove(target, paths)
+    remove(target, paths)
     figures = {
         "slow_cpu": meter.cpu,
         "slow_failed": float(len(trickled.failures) + len(probe_failures)),
@@ -155,6 +102,9 @@ LOADS: Mapping[str, Callable[[Target, Sizes], Outcome]] = {
     "small": small,
     "head": heads,
     "slow": slow,
+    "checksum": checksum,
+    "concat": concat,
+    "takeover": takeover,
 }
 
 
@@ -180,23 +130,12 @@ def _file(target: Target, length: int, patch_bytes: int) -> Meter:
     touch(target.scratch, length)
     with Line(target.endpoint) as line:
         meter = Meter(target.pids)
-        path = _upload(line, target.endpoint, length, patch_bytes)
+        path = upload(line, target.endpoint, length, patch_bytes)
         meter.stop()
         shown = line.ask(head(target.endpoint, path))
         shown.expect("HEAD of a finished upload", 200, length)
-    _remove(target, [path])
+    remove(target, [path])
     return meter
-
-
-def _upload(line: Line, endpoint: Endpoint, length: int, patch_bytes: int) -> str:
-    created = line.ask(creation(endpoint, length))
-    created.expect("A POST", 201)
-    path = created.upload_path
-    for offset in range(0, length, patch_bytes):
-        size = min(patch_bytes, length - offset)
-        reply = line.ask(patch_head(endpoint, path, offset, size), blocks(size))
-        reply.expect("A PATCH", 204, offset + size)
-    return path
 
 
 Upload = Callable[[Target, list[str]], Script]
@@ -212,7 +151,7 @@ def _small_uploads(target: Target, sizes: Sizes, upload: Upload, metric: str) ->
     meter.stop()
     sample = paths[:: max(1, len(paths) // 32)]
     _run(target, (_ask_offset(target, path, SMALL_BYTES) for path in sample), sizes)
-    _remove(target, paths)
+    remove(target, paths)
     figures = {
         f"{metric}_cpu": meter.cpu * 1000 / sizes.uploads,
         f"{metric}_p99": percentile(seconds, 99) * 1000,
@@ -251,12 +190,3 @@ def _ask_offset(target: Target, path: str, offset: int) -> Script:
 
 def _run(target: Target, scripts: Iterator[Script], sizes: Sizes) -> list[float]:
     return run_scripts(target.endpoint, scripts, sizes.connections)
-
-
-def _remove(target: Target, paths: Sequence[str]) -> None:
-    """Leave nothing behind on a server that outlives the run; one that refuses keeps it."""
-    if not target.keeps_data:
-        return
-    with Line(target.endpoint) as line:
-        for path in paths:
-            line.ask(deletion(target.endpoint, path))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.body import MIB
-from bench.loads import Sizes
+from bench.target import Sizes
 
 FLOOR = "floor"
 OURS = "ours"
@@ -66,6 +66,13 @@ def metrics(sizes: Sizes, memory_kind: str) -> list[Metric]:
         Metric("slow_cpu", crowd, "CPU s in all"),
         Metric("slow_post_p99", f"{crowd}: a new POST", "p99 ms"),
         Metric("slow_failed", crowd, "failed requests"),
+        Metric("checksum_cpu", f"{chunked} with SHA-1", "CPU s per GiB"),
+        Metric("checksum_ratio", f"{chunked} with SHA-1", "x (plain + hash alone)"),
+        Metric("concat_cpu", f"4 x {sizes.chunked_bytes // MIB} MiB made one", "CPU s"),
+        Metric("concat_wall", f"4 x {sizes.chunked_bytes // MIB} MiB made one", "s"),
+        Metric("takeover_p99", "take-over of a silent connection", "p99 ms"),
+        Metric("takeover_done", f"{sizes.takeovers} take-overs in a minute", "done"),
+        Metric("takeover_lost", f"{sizes.takeovers} take-overs in a minute", "lost"),
     ]
 
 

@@ -14,8 +14,8 @@ from typing import Protocol
 
 from bench import install
 from bench.body import GIB
-from bench.loads import Target
 from bench.procfs import memory_kind, tree
+from bench.target import Target
 from bench.wire import Endpoint, Line, LoadFailed
 
 ROOT = Path(__file__).parent.parent

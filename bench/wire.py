@@ -72,13 +72,33 @@ def creation(endpoint: Endpoint, upload_length: int, body: bytes | None = None) 
     return _request("POST", endpoint, endpoint.path, fields) + (body or b"")
 
 
-def patch_head(endpoint: Endpoint, path: str, offset: int, length: int) -> bytes:
+def part_creation(endpoint: Endpoint, upload_length: int) -> bytes:
+    """POST: a new part of a concatenation."""
+    fields = {"Upload-Length": str(upload_length), "Upload-Concat": "partial"}
+    return _request("POST", endpoint, endpoint.path, {**fields, "Content-Length": "0"})
+
+
+def concatenation(endpoint: Endpoint, paths: Iterable[str]) -> bytes:
+    """POST: one upload made of these parts."""
+    fields = {"Upload-Concat": "final;" + " ".join(paths), "Upload-Metadata": _METADATA}
+    return _request("POST", endpoint, endpoint.path, {**fields, "Content-Length": "0"})
+
+
+def options(endpoint: Endpoint) -> bytes:
+    return _request("OPTIONS", endpoint, endpoint.path, {})
+
+
+def patch_head(
+    endpoint: Endpoint, path: str, offset: int, length: int, checksum: str | None = None
+) -> bytes:
     """The head of a PATCH; `length` bytes of body are to follow it."""
     fields = {
         "Upload-Offset": str(offset),
         "Content-Type": _OFFSET_STREAM,
         "Content-Length": str(length),
     }
+    if checksum is not None:
+        fields["Upload-Checksum"] = checksum
     return _request("PATCH", endpoint, path, fields)
 
 
