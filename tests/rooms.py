@@ -11,7 +11,7 @@ import tempfile
 import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,8 +24,9 @@ from processing.catalog import Catalog
 from processing.shelf import Shelf
 from processing.tasks import Tasks
 from tests.records import examine, migrated
-from tusd_server.app import create_app, make_store
+from tusd_server.app import create_app, make_locker, make_store
 from tusd_server.auth import User, make_token
+from tusd_server.info import UploadInfo
 from tusd_server.locks import MemoryLocker
 from tusd_server.settings import Settings
 from tusd_server.storage.base import DataStore
@@ -98,6 +99,12 @@ def able_to(*abilities: type) -> Any:
             if not name.startswith("_")
         }
     )
+
+
+def timeless(info: UploadInfo) -> UploadInfo:
+    """The upload without the moment at which its bytes came, which there must be."""
+    assert info.touched_at is not None
+    return replace(info, touched_at=None)
 
 
 def catalog_of(app: Flask) -> Catalog:
@@ -291,7 +298,7 @@ def run_jobs(app: Flask, config: Settings) -> None:
     tasks = Tasks(
         catalog=catalog,
         examine=examine,
-        files=FinishedUploads(make_store(config), catalog),
+        files=FinishedUploads(make_store(config), make_locker(config), catalog),
         shelf=shelf,
         posts=EmbeddedPosts(catalog, shelf),
         work_dir=config.state_dir / "work",

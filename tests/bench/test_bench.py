@@ -8,9 +8,9 @@ import pytest
 from bench import procfs, report
 from bench.body import BLOCK, MIB, blocks
 from bench.floor import floor_cpu_seconds
-from bench.loads import Sizes
 from bench.meter import percentile
 from bench.servers import Attached
+from bench.target import Sizes
 from bench.wire import Endpoint, LoadFailed, Reply, creation, parse_reply, patch_head
 
 TICKS = os.sysconf("SC_CLK_TCK")

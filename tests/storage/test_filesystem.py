@@ -7,16 +7,26 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.rooms import timeless
 from tests.storage.contract import *  # noqa: F403
-from tests.storage.contract import INFO, REFUSAL, contents, write
+from tests.storage.contract import INFO, REFUSAL, contents, final_of, parts_of, write
 from tusd_server.errors import StorageFull, UploadGone, UploadNotFound
-from tusd_server.settings import Durability
-from tusd_server.storage.base import Local, Terminates
+from tusd_server.info import now_utc
+from tusd_server.settings import MIB, Durability
+from tusd_server.storage.base import (
+    Concatenates,
+    Expires,
+    KnowsOwners,
+    Local,
+    RemembersKeys,
+    Terminates,
+)
 from tusd_server.storage.filesystem import FilesystemStore
 
 ID = INFO.id
@@ -29,17 +39,29 @@ class PowerCut(BaseException):
 @pytest.fixture(params=["finish", "chunk", "none"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> FilesystemStore:
     durability: Durability = request.param
-    return FilesystemStore(tmp_path / "data", durability=durability)
+    return FilesystemStore(tmp_path / "data", durability=durability, note_owners=True)
 
 
 @pytest.fixture
 def local(tmp_path: Path) -> FilesystemStore:
     """One is enough where durability does not matter."""
-    return FilesystemStore(tmp_path / "data", durability="none")
+    return FilesystemStore(tmp_path / "data", durability="none", note_owners=True)
 
 
 def names(store: FilesystemStore) -> list[str]:
-    return sorted(path.name for path in store.root.iterdir())
+    """What lies in the directory, our own folder aside."""
+    return sorted(path.name for path in store.root.iterdir() if path.name != ".tusd-server")
+
+
+def notes(store: FilesystemStore, kind: str) -> list[str]:
+    """The store's own files of one kind."""
+    folder = store.root / ".tusd-server" / kind
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def age(path: Path, days: int) -> None:
+    moment = (now_utc() - timedelta(days=days)).timestamp()
+    os.utime(path, (moment, moment))
 
 
 def finished(store: FilesystemStore) -> None:
@@ -59,17 +81,18 @@ def dies_at(
         calls += 1
         if calls == call and not after:
             raise PowerCut
-        result = real(*arguments, **named)
-        if calls == call:
-            raise PowerCut
-        return result
+        try:
+            return real(*arguments, **named)
+        finally:
+            if calls == call:
+                raise PowerCut
 
     monkeypatch.setattr(os, function, dying)
 
 
 def test_its_abilities(store: FilesystemStore) -> None:
-    assert isinstance(store, Terminates)
-    assert isinstance(store, Local)
+    for ability in (Terminates, Expires, Concatenates, RemembersKeys, KnowsOwners, Local):
+        assert isinstance(store, ability)
 
 
 # The layout is tusd's.
@@ -83,7 +106,7 @@ def test_two_files_for_each_upload(store: FilesystemStore) -> None:
     assert document["ID"] == ID
     assert document["Storage"]["Path"] == str(store.root / ID)
     assert store.path(store.look(ID)) == store.root / ID
-    assert store.info_path(store.look(ID)) == store.root / f"{ID}.info"
+    assert store.places(store.look(ID)) == (str(store.root / ID), str(store.root / f"{ID}.info"))
 
 
 def test_an_upload_of_tusd_goes_on_here(local: FilesystemStore) -> None:
@@ -109,7 +132,7 @@ def test_an_upload_of_tusd_goes_on_here(local: FilesystemStore) -> None:
 def test_the_facts_survive_a_restart(store: FilesystemStore) -> None:
     finished(store)
     again = FilesystemStore(store.root)
-    assert again.look(ID) == INFO.at(11)
+    assert timeless(again.look(ID)) == INFO.at(11)
     assert [info.id for info in again.all()] == [ID]
 
 
@@ -140,9 +163,18 @@ def test_what_else_lies_there_is_no_upload(local: FilesystemStore) -> None:
     (local.root / "stray").write_bytes(b"bytes")
     (local.root / "lonely.info").write_text(replace(INFO, id="lonely").to_json("x"))
     assert [info.id for info in local.all()] == [ID]
-    for name in ("folder", "stray", "lonely"):
+    for name in ("folder", "stray"):
         with pytest.raises(UploadNotFound):
             local.look(name)
+
+
+def test_facts_without_bytes_are_an_expired_upload(local: FilesystemStore) -> None:
+    finished(local)
+    (local.root / "lonely.info").write_text(replace(INFO, id="lonely").to_json("x"))
+    with pytest.raises(UploadGone, match="has expired"):
+        local.look("lonely")
+    assert [info.id for info in local.all()] == [ID]
+    assert {info.id for info in local.all(even_gone=True)} == {ID, "lonely"}
 
 
 def test_ids_never_lead_out_of_the_directory(local: FilesystemStore, tmp_path: Path) -> None:
@@ -156,7 +188,16 @@ def test_ids_never_lead_out_of_the_directory(local: FilesystemStore, tmp_path: P
             lambda: local.create(info),  # noqa: B023
             lambda: local.remove(info),  # noqa: B023
             lambda: local.refuse(info, REFUSAL),  # noqa: B023
-            lambda: local.info_path(info),  # noqa: B023
+            lambda: local.places(info),  # noqa: B023
+            lambda: local.path(info),  # noqa: B023
+            lambda: local.update(info),  # noqa: B023
+            lambda: local.expire(info),  # noqa: B023
+            lambda: local.concatenate(info, []),  # noqa: B023
+            lambda: local.concatenate(INFO, [info]),  # noqa: B023
+            lambda: local.await_part(info, INFO),  # noqa: B023
+            lambda: local.await_part(INFO, info),  # noqa: B023
+            lambda: local.awaiting(info),  # noqa: B023
+            lambda: local.hand_over(info, tmp_path / "taken"),  # noqa: B023
         ):
             with pytest.raises(UploadNotFound):
                 call()
@@ -168,7 +209,7 @@ def test_an_id_is_not_given_twice(local: FilesystemStore) -> None:
     finished(local)
     with pytest.raises(FileExistsError):
         local.create(replace(INFO, owner="mallory"))
-    assert local.look(ID) == INFO.at(11)
+    assert timeless(local.look(ID)) == INFO.at(11)
     assert contents(local) == b"hello world"
 
 
@@ -186,7 +227,7 @@ def test_a_crash_in_create(
         with pytest.raises(PowerCut):
             local.create(INFO)
     if (function, after) == ("rename", True):
-        assert local.look(ID) == INFO
+        assert timeless(local.look(ID)) == INFO
     else:
         with pytest.raises(UploadNotFound):
             local.look(ID)
@@ -207,7 +248,7 @@ def test_an_info_file_is_old_or_new_and_never_half(
     if (function, after) == ("rename", True):
         assert known.refusal == REFUSAL
     else:
-        assert known == INFO.at(11)
+        assert timeless(known) == INFO.at(11)
     local.refuse(known, REFUSAL)
     assert names(local) == [f"{ID}.info"]
 
@@ -226,10 +267,12 @@ def test_a_crash_while_a_refused_upload_loses_its_bytes(
     assert names(local) == [f"{ID}.info"]
 
 
-@pytest.mark.parametrize(("call", "after"), [(1, False), (1, True), (2, False), (2, True)])
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("call", [1, 2, 3, 4])
 def test_a_crash_in_remove(
     local: FilesystemStore, monkeypatch: pytest.MonkeyPatch, call: int, after: bool
 ) -> None:
+    """The facts go first: without them there is no upload."""
     finished(local)
     info = local.look(ID)
     with monkeypatch.context() as patched:
@@ -267,19 +310,24 @@ def test_a_hand_over(store: FilesystemStore, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("call", [1, 2])
+@pytest.mark.parametrize(
+    ("function", "call"),
+    [("open", 1), ("rename", 1), ("rename", 2), ("unlink", 1)],
+    ids=["archive", "archived", "moved", "tidied"],
+)
 def test_a_crash_in_a_hand_over(
     local: FilesystemStore,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
+    function: str,
     call: int,
     after: bool,
 ) -> None:
-    """The first rename is the info file's, the second the bytes'; the file is in one place."""
+    """The facts with the new place, the bytes, the old facts; the file is in one place."""
     finished(local)
     place = tmp_path / "data" / "uploads" / "alice" / "a.gif"
     with monkeypatch.context() as patched:
-        dies_at(patched, "rename", call, after=after)
+        dies_at(patched, function, call, after=after)
         with pytest.raises(PowerCut):
             local.hand_over(local.look(ID), place)
     again = FilesystemStore(local.root)
@@ -288,8 +336,47 @@ def test_a_crash_in_a_hand_over(
     assert again.path(known).read_bytes() == b"hello world"
     again.hand_over(known, place)
     assert place.read_bytes() == b"hello world"
-    assert names(again) == [f"{ID}.info", "uploads"]
+    assert names(again) == ["uploads"]
+    assert notes(again, "finished") == [f"{ID[:2]}/{ID}.info"]
     assert again.path(again.look(ID)) == place
+
+
+def test_a_deletion_in_the_middle_of_a_hand_over_leaves_nothing(
+    local: FilesystemStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Between the steps there are two info files, and neither may survive alone."""
+    finished(local)
+    with monkeypatch.context() as patched:
+        dies_at(patched, "rename", 2)
+        with pytest.raises(PowerCut):
+            local.hand_over(local.look(ID), tmp_path / "data" / "uploads" / "a.gif")
+    local.remove(local.look(ID))
+    with pytest.raises(UploadNotFound):
+        local.look(ID)
+    assert names(local) == ["uploads"]
+    assert notes(local, "finished") == []
+
+
+def test_a_hand_over_leaves_the_directory_of_the_living(
+    local: FilesystemStore, tmp_path: Path
+) -> None:
+    """So that walking through the uploads takes as long as there are unfinished ones."""
+    finished(local)
+    place = tmp_path / "data" / "uploads" / "a.gif"
+    local.hand_over(local.look(ID), place)
+    assert names(local) == ["uploads"]
+    archived = f"{ID[:2]}/{ID}.info"
+    assert notes(local, "finished") == [archived]
+    assert list(local.all()) == []
+    info = local.look(ID)
+    assert (info.id, info.owner, info.offset, info.metadata_header) == (
+        ID,
+        "alice",
+        11,
+        INFO.metadata_header,
+    )
+    in_archive = str(local.root / ".tusd-server" / "finished" / archived)
+    assert local.places(info) == (str(place), in_archive)
 
 
 def test_a_hand_over_to_another_place_than_last_time(
@@ -327,15 +414,223 @@ def test_a_finished_file_can_be_removed_after_its_hand_over(
     local.remove(local.look(ID))
     assert not place.exists()
     assert names(local) == ["uploads"]
+    assert notes(local, "finished") == []
+    with pytest.raises(UploadNotFound):
+        local.look(ID)
 
 
 def test_a_refused_file_is_removed_from_its_place(local: FilesystemStore, tmp_path: Path) -> None:
     finished(local)
     place = tmp_path / "data" / "uploads" / "a.gif"
     local.hand_over(local.look(ID), place)
-    local.refuse(local.look(ID), REFUSAL)
-    assert not place.exists()
-    assert local.look(ID).refusal == REFUSAL
+    for _ in range(2):
+        local.refuse(local.look(ID), REFUSAL)
+        assert not place.exists()
+        assert local.look(ID).refusal == REFUSAL
+    assert notes(local, "finished") == []
+
+
+# What is long over is forgotten.
+
+
+def tidy(store: FilesystemStore) -> int:
+    """After 2 days what is gone, after 5 what was handed over."""
+    now = now_utc()
+    return store.forget(gone_since=now - timedelta(days=2), finished_since=now - timedelta(days=5))
+
+
+@pytest.mark.parametrize(("days", "forgotten"), [(4, 0), (6, 1)])
+def test_what_was_handed_over_is_forgotten_and_kept(
+    local: FilesystemStore, tmp_path: Path, days: int, forgotten: int
+) -> None:
+    """The URL is forgotten; the file belongs to the medium by then."""
+    finished(local)
+    place = tmp_path / "data" / "uploads" / "a.gif"
+    local.hand_over(local.look(ID), place)
+    age(local.root / ".tusd-server" / "finished" / ID[:2] / f"{ID}.info", days)
+    assert tidy(local) == forgotten
+    if forgotten:
+        with pytest.raises(UploadNotFound):
+            local.look(ID)
+    else:
+        assert local.look(ID).finished
+    assert place.read_bytes() == b"hello world"
+
+
+def test_what_is_old_but_not_gone_is_not_forgotten(local: FilesystemStore) -> None:
+    """Not even one that is complete and still waits for its hand-over."""
+    finished(local)
+    local.create(replace(INFO, id="begun"))
+    for path in local.root.glob("*"):
+        age(path, 100)
+    assert tidy(local) == 0
+    assert {info.id for info in local.all()} == {ID, "begun"}
+
+
+def test_a_refused_or_expired_upload_answers_for_a_while(local: FilesystemStore) -> None:
+    for name in ("expired", "refused"):
+        local.create(replace(INFO, id=name))
+        age(local.root / name, 100)
+        age(local.root / f"{name}.info", 100)
+    local.expire(local.look("expired"))
+    local.refuse(local.look("refused"), REFUSAL)
+    assert tidy(local) == 0
+    with pytest.raises(UploadGone):
+        local.look("expired")
+    for name in ("expired", "refused"):
+        age(local.root / f"{name}.info", 3)
+    assert tidy(local) == 2
+    assert names(local) == []
+
+
+def test_keys_are_forgotten_with_the_uploads_that_they_stand_for(local: FilesystemStore) -> None:
+    for key in ("old", "new"):
+        local.claim_key("alice", key, key, None)
+    folder = local.root / ".tusd-server" / "keys"
+    for path in folder.iterdir():
+        if path.read_text() == "old":
+            age(path, 6)
+    tidy(local)
+    assert local.made_with_key("alice", "old") is None
+    assert local.made_with_key("alice", "new") == "new"
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize(("function", "call"), [("unlink", 1), ("unlink", 2), ("utime", 1)])
+def test_a_crash_in_expire(
+    local: FilesystemStore, monkeypatch: pytest.MonkeyPatch, function: str, call: int, after: bool
+) -> None:
+    """The upload is as it was, or gone; the next round of the sweeper can go on."""
+    finished(local)
+    info = local.look(ID)
+    with monkeypatch.context() as patched:
+        dies_at(patched, function, call, after=after)
+        with pytest.raises(PowerCut):
+            local.expire(info)
+    if (function, call, after) == ("unlink", 1, False):
+        assert local.look(ID) == info
+    else:
+        with pytest.raises(UploadGone):
+            local.look(ID)
+    local.expire(info)
+    assert names(local) == [f"{ID}.info"]
+
+
+# Joining.
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize(
+    ("function", "call"),
+    [
+        ("open", 1),
+        ("open", 2),
+        ("open", 3),
+        ("copy_file_range", 1),
+        ("copy_file_range", 3),
+        ("rename", 1),
+    ],
+)
+def test_a_crash_in_concatenate(
+    local: FilesystemStore, monkeypatch: pytest.MonkeyPatch, function: str, call: int, after: bool
+) -> None:
+    """All of the bytes or none of them; the parts are still there for a second try."""
+    parts = parts_of(local, b"hello", b" world")
+    final = final_of(local, [part.id for part in parts], 11)
+    with monkeypatch.context() as patched:
+        dies_at(patched, function, call, after=after)
+        with pytest.raises(PowerCut):
+            local.concatenate(final, parts)
+    joined = (function, after) == ("rename", True)
+    assert local.look(ID).offset == (11 if joined else 0)
+    assert [contents(local, part.id) for part in parts] == [b"hello", b" world"]
+    local.concatenate(final, parts)
+    assert contents(local) == b"hello world"
+    assert not [name for name in names(local) if name.startswith(".")]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_no_room_to_join(
+    local: FilesystemStore, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def full(*_: Any) -> int:
+        raise OSError(code, "full")
+
+    parts = parts_of(local, b"hello", b" world")
+    final = final_of(local, [part.id for part in parts], 11)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "copy_file_range", full)
+        with pytest.raises(StorageFull, match="no room to join the parts"):
+            local.concatenate(final, parts)
+    assert local.look(ID).offset == 0
+    assert not [name for name in names(local) if name.startswith(".")]
+
+
+def test_joining_is_done_off_the_event_loop_and_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offloaded: list[Callable[[], None]] = []
+
+    def offload(work: Callable[[], None]) -> None:
+        offloaded.append(work)
+        work()
+
+    store = FilesystemStore(tmp_path / "data", durability="finish", offload=offload)
+    parts = parts_of(store, b"hello", b" world")
+    final = final_of(store, [part.id for part in parts], 11)
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    offloaded.clear()
+    store.concatenate(final, parts)
+    assert (len(offloaded), len(synced)) == (1, 1)
+
+
+def test_nobody_waits_for_a_part_that_is_gone(local: FilesystemStore) -> None:
+    one, two, three = parts_of(local, b"a", b"b", b"c")
+    for part in (one, two, three):
+        local.await_part(part, INFO)
+    local.remove(one)
+    local.expire(two)
+    local.refuse(three, REFUSAL)
+    assert notes(local, "awaited") == []
+
+
+# Notes of owners.
+
+
+def test_owners_are_noted_only_where_quotas_ask(tmp_path: Path) -> None:
+    store = FilesystemStore(tmp_path / "data", durability="none")
+    store.create(INFO)
+    store.update(replace(store.look(ID), owner="bob"))
+    assert notes(store, "owners") == []
+
+
+def test_notes_of_owners_do_not_pile_up(local: FilesystemStore, tmp_path: Path) -> None:
+    for name in ("removed", "complete", "begun"):
+        local.create(replace(INFO, id=name))
+    assert len(notes(local, "owners")) == 3
+    local.remove(local.look("removed"))
+    write(local, b"hello world", "complete")
+    assert [info.id for info in local.unfinished_of("alice")] == ["begun"]
+    assert [Path(note).name for note in notes(local, "owners")] == ["begun"]
+
+
+def test_nobodys_name_leads_out_of_the_directory(local: FilesystemStore, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
+    for number, name in enumerate(("../../x", "/x", "..", "", "a" * 5000, "ü\0")):
+        local.create(replace(INFO, id=f"u{number}", owner=name))
+        local.claim_key(name, name, f"u{number}", None)
+        assert [info.id for info in local.unfinished_of(name)] == [f"u{number}"]
+        assert local.made_with_key(name, name) == f"u{number}"
+    assert sorted(tmp_path.iterdir()) == before
+    assert len(notes(local, "owners")) == len(notes(local, "keys")) == 6
+
+
+def test_whoever_only_looks_makes_no_folder(tmp_path: Path) -> None:
+    store = FilesystemStore(tmp_path / "data", tmp_path / "state", prepare=False)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UploadNotFound):
+        store.look(ID)
 
 
 # When bytes are synced.
@@ -424,10 +719,47 @@ def test_no_room_for_a_new_upload(
 
     with monkeypatch.context() as patched:
         patched.setattr(os, function, full)
-        with pytest.raises(StorageFull, match="no room for a new upload"):
+        with pytest.raises(StorageFull, match="no room for an upload of this length"):
             local.create(INFO)
     assert not (local.root / ID).exists()
     assert list(local.all()) == []
+
+
+def test_an_upload_that_the_disk_has_no_room_for(tmp_path: Path) -> None:
+    """Refused at its creation, before a byte is sent."""
+    facts = os.statvfs(tmp_path)
+    store = FilesystemStore(tmp_path / "data", durability="none")
+    with pytest.raises(StorageFull, match="no room for an upload of this length"):
+        store.create(replace(INFO, length=facts.f_blocks * facts.f_frsize * 2))
+    assert names(store) == []
+    assert list(store.all()) == []
+
+
+def test_room_that_is_reserved_does_not_count_as_bytes(local: FilesystemStore) -> None:
+    """Not even after bytes were taken back, which gives the room back and reserves it again."""
+    local.create(replace(INFO, length=MIB))
+    assert (local.look(ID).offset, (local.root / ID).stat().st_size) == (0, 0)
+    with local.writer(local.look(ID)) as writer:
+        writer.write(memoryview(b"hello world"))
+        writer.cut(5)
+    assert (local.look(ID).offset, (local.root / ID).stat().st_size) == (5, 5)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+@pytest.mark.parametrize("function", ["open", "rename"])
+def test_no_room_for_changed_facts(
+    local: FilesystemStore, monkeypatch: pytest.MonkeyPatch, function: str, code: int
+) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(code, "full")
+
+    finished(local)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, function, full)
+        with pytest.raises(StorageFull, match="no room for the upload's facts"):
+            local.update(replace(local.look(ID), owner="bob"))
+    assert timeless(local.look(ID)) == INFO.at(11)
+    assert names(local) == [ID, f"{ID}.info"]
 
 
 def test_another_error_of_the_disk_is_not_called_a_full_one(

@@ -3,7 +3,14 @@
 import pytest
 
 from tests.storage.contract import *  # noqa: F403
-from tusd_server.storage.base import Local, extensions
+from tusd_server.storage.base import (
+    Concatenates,
+    Expires,
+    KnowsOwners,
+    Local,
+    RemembersKeys,
+    Terminates,
+)
 from tusd_server.storage.memory import MemoryStore
 
 
@@ -13,5 +20,6 @@ def store() -> MemoryStore:
 
 
 def test_its_abilities(store: MemoryStore) -> None:
-    assert extensions(store) == ("creation", "creation-with-upload", "termination")
+    for ability in (Terminates, Expires, Concatenates, RemembersKeys, KnowsOwners):
+        assert isinstance(store, ability)
     assert not isinstance(store, Local)

@@ -43,7 +43,17 @@ from tusd_server.settings import Settings
 from tusd_server.uploads.joining import Bystander
 from tusd_server.uploads.sweeper import Sweeper
 
-STYLES = ("plain", "bare", "with bytes", "checksums", "deferred", "sha256", "digest", "concat", "tuspy")
+STYLES = (
+    "plain",
+    "bare",
+    "with bytes",
+    "checksums",
+    "deferred",
+    "sha256",
+    "digest",
+    "concat",
+    "tuspy",
+)
 # Web processes matter most; behind a dead supervisor everything is started anew.
 TARGETS = {"web": 12, "worker": 4, "gunicorn": 2, "supervisor": 2, "everything": 1}
 SETTLE_SECONDS = 150.0
@@ -197,7 +207,9 @@ class Sender(threading.Thread):
         self._counts.breaks += client.breaks
         self._counts.refusals += client.refusals
 
-    def _upload(self, client: Persistent, style: str, content: bytes, values: dict[str, str]) -> str:
+    def _upload(
+        self, client: Persistent, style: str, content: bytes, values: dict[str, str]
+    ) -> str:
         if style == "concat":
             return self._concat(client, content, values)
         if style == "sha256":
@@ -250,9 +262,7 @@ class Sender(threading.Thread):
 
         def send(client: Persistent, path: str, part: bytes, sums: bool) -> None:
             try:
-                client.append_surely(
-                    path, part, chunk=60_000, checksums=sums, may_vanish=early
-                )
+                client.append_surely(path, part, chunk=60_000, checksums=sums, may_vanish=early)
             except Exception as error:
                 failures.append(error)
 
@@ -300,7 +310,9 @@ def noise_jpeg(rng: random.Random) -> bytes:
     return file.getvalue()
 
 
-def survive(data_dir: Path, *, kills: int, seed: int, senders: int = 6, pause: float = 1.0) -> Counts:
+def survive(
+    data_dir: Path, *, kills: int, seed: int, senders: int = 6, pause: float = 1.0
+) -> Counts:
     """Run the server, the clients and the killer; what happened, checked to the last byte."""
     rng = random.Random(seed)
     counts = Counts()
@@ -331,7 +343,7 @@ def survive(data_dir: Path, *, kills: int, seed: int, senders: int = 6, pause: f
 
 
 def settle(site: Site, counts: Counts) -> None:
-    """Wait until the worker has nothing left to do, and compare what is there with what was sent."""
+    """Wait until all jobs are done, and compare what is there with what was sent."""
     settings = Settings(data_dir=site.data_dir, jwt_secret="-" * 32, lock_timeout_seconds=0.01)
     catalog = Catalog(settings.catalog_url)
     try:

@@ -66,10 +66,10 @@ def death_after(calls: int | None, *, torn: bool = False) -> Iterator[Callable[[
         return wrapped
 
     pwrite = os.pwrite
-    with mock.patch.multiple(os, **{name: mortal(getattr(os, name)) for name in CALLS}):
-        with (
-            mock.patch.object(os, "open", opening(os.open, os)),
-            mock.patch.object(io, "open", opening(io.open, io)),
-            mock.patch.object(builtins, "open", opening(builtins.open, builtins)),
-        ):
-            yield lambda: dead
+    with (
+        mock.patch.multiple(os, **{name: mortal(getattr(os, name)) for name in CALLS}),
+        mock.patch.object(os, "open", opening(os.open, os)),
+        mock.patch.object(io, "open", opening(io.open, io)),
+        mock.patch.object(builtins, "open", opening(builtins.open, builtins)),
+    ):
+        yield lambda: dead

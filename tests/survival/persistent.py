@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import random
+import secrets
 import time
 import zlib
 from collections.abc import Callable, Sequence
@@ -55,7 +56,7 @@ class Persistent(Client):
     def create_surely(self, *fields: Field, body: bytes = b"", key: bool = True) -> Answer:
         """Create until it is acknowledged; with a key all tries mean one upload."""
         if key:
-            fields = (*fields, ("Idempotency-Key", self.rng.randbytes(12).hex()))
+            fields = (*fields, ("Idempotency-Key", secrets.token_hex(12)))
         if body:
             fields = (*fields, ("Content-Type", OCTETS))
         while True:
@@ -124,7 +125,9 @@ class Persistent(Client):
             checksum = ("Upload-Checksum", f"{algorithm} {digest}")
             fields.append(("Trailer", "Upload-Checksum") if trailer else checksum)
             if trailer:
-                answer = self._try(lambda: self._patch_chunked(path, offset, block, fields, checksum))
+                answer = self._try(
+                    lambda: self._patch_chunked(path, offset, block, fields, checksum)
+                )
             else:
                 answer = self._try(lambda: self._patch(path, offset, block, fields))
         else:

@@ -2,8 +2,10 @@
 
 import io
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,13 @@ import pytest
 from hooks.base import Hooks
 from hooks.events import HookEvent, HookRejected, HookReply, RejectionKind, RequestFacts
 from processing.sniff import HEAD_BYTES
-from tests.records import START
-from tests.rooms import Cut, Untouched, metadata
+from tests.records import START, FakeClock
+from tests.rooms import Cut, Untouched, metadata, timeless
 from tusd_server import errors
 from tusd_server.errors import UploadError
 from tusd_server.info import UploadInfo
 from tusd_server.locks import MemoryLocker
+from tusd_server.storage.base import Writer
 from tusd_server.storage.filesystem import FilesystemStore
 from tusd_server.storage.memory import MemoryStore
 from tusd_server.uploads.body import Ending, PortableBody
@@ -115,15 +118,31 @@ class Room:
         self.uploads.terminate(upload_id, "alice", body_of(b""), REQUEST)
 
 
+class Stopped(MemoryStore):
+    """A store whose bytes come by a clock of the test's own."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__()
+        self._clock = clock
+        self._times: dict[str, datetime] = {}
+
+    def create(self, info: UploadInfo) -> None:
+        super().create(info)
+        self._times[info.id] = self._clock()
+
+    @contextmanager
+    def writer(self, info: UploadInfo) -> Iterator[Writer]:
+        with super().writer(info) as writer:
+            yield writer
+        self._times[info.id] = self._clock()
+
+    def look(self, upload_id: str) -> UploadInfo:
+        return replace(super().look(upload_id), touched_at=self._times.get(upload_id))
+
+
 def body_of(data: bytes, length: int | None = -1) -> PortableBody:
     """A body that announces its length; None is a chunked one."""
     return PortableBody(io.BytesIO(data), len(data) if length == -1 else length)
-
-
-def timeless(info: UploadInfo) -> UploadInfo:
-    """The upload without the moment at which its bytes came."""
-    assert info.touched_at is not None
-    return replace(info, touched_at=None)
 
 
 @pytest.fixture
@@ -376,6 +395,136 @@ def test_finish_is_durable_before_anybody_hears_of_it(
     assert room.hooks.told[-3:] == ["durable", "pre-finish", "post-finish"]
 
 
+# A length that is told later.
+
+
+def test_a_length_that_is_told_later(room: Room) -> None:
+    assert room.create(None).info.length is None
+    assert room.append(0, b"hello").info == replace(room.look(), touched_at=START)
+    assert (room.look().length, room.look().finished) == (None, False)
+    assert room.append(5, b"", length=11).info.length == 11
+    assert (room.look().length, room.look().offset) == (11, 5)
+    assert room.append(5, b" world").info.finished
+    assert room.hooks.told[-1] == "post-finish"
+
+
+def test_the_last_bytes_may_bring_the_length(room: Room) -> None:
+    room.create(None, body_of(b"hello"))
+    assert room.append(5, b" world", length=11).info.finished
+    assert [event.upload.size for event in room.hooks.events[:2]] == [None, None]
+    assert room.hooks.events[-1].upload.size == 11
+
+
+def test_nothing_may_bring_the_length_of_what_is_here_already(room: Room) -> None:
+    """A client that reads a stream learns of its end behind the last byte."""
+    room.create(None)
+    room.append(0, b"hello world")
+    assert "first-bytes" not in room.hooks.told
+    assert room.append(11, b"", length=11).info.finished
+    assert room.hooks.heads == [b"hello world"]
+
+
+@pytest.mark.parametrize(
+    ("told", "length", "error"),
+    [
+        (11, 12, errors.BadHeader),
+        (11, 10, errors.BadHeader),
+        (None, 4, errors.BadHeader),
+        (None, 5, errors.UploadTooLarge),
+        (None, 10, errors.UploadTooLarge),
+    ],
+)
+def test_a_length_that_cannot_be(
+    room: Room, told: int | None, length: int, error: type[UploadError]
+) -> None:
+    """It does not change, lies not below the bytes that are here, and holds those that come."""
+    room.create(told, body_of(b"hello"))
+    with pytest.raises(error):
+        room.append(5, PortableBody(Untouched(), 6), length=length)
+    assert (room.look().length, room.look().offset) == (told, 5)
+    assert room.append(5, b" world", length=11).info.finished
+
+
+def test_a_length_that_is_told_again(room: Room) -> None:
+    room.create()
+    assert room.append(0, b"hello", length=11).info.offset == 5
+    assert room.append(5, b" world", length=11).info.finished
+    assert room.append(11, b"", length=11).info.finished
+    with pytest.raises(errors.BadHeader, match="does not change"):
+        room.append(11, b"", length=12)
+
+
+def test_an_upload_without_a_length_is_bounded_by_the_largest(room: Room) -> None:
+    room.create(None)
+    with pytest.raises(errors.UploadTooLarge):
+        room.append(0, PortableBody(Untouched(), MAX_SIZE + 1))
+    with pytest.raises(errors.UploadTooLarge):
+        room.create(None, PortableBody(Untouched(), MAX_SIZE + 1))
+    stream = io.BytesIO(bytes(MAX_SIZE + 1))
+    with pytest.raises(errors.UploadTooLarge, match="goes on beyond 10000000 bytes"):
+        room.append(0, PortableBody(stream, None))
+    assert room.look().offset == 0
+
+
+def test_an_upload_that_is_made_of_others_takes_no_bytes(room: Room) -> None:
+    part = room.create(None, concat="partial", partial=True).info
+    final = room.create(None, concat=f"final;{part.id}", parts=(part.id,)).info
+    with pytest.raises(errors.FinalUpload):
+        room.append(0, PortableBody(Untouched(), 11), final.id, length=11)
+    assert (room.look(final.id).length, room.look(final.id).offset) == (None, 0)
+
+
+# Expiration.
+
+
+def test_an_upload_expires_when_no_bytes_come() -> None:
+    clock = FakeClock()
+    room = Room()
+    store = Stopped(clock)
+    uploads = Uploads(
+        store,
+        room.locker,
+        room.hooks,
+        max_size=MAX_SIZE,
+        expire_after=timedelta(seconds=60),
+        clock=clock,
+        new_id=lambda: "u1",
+    )
+    made = uploads.create("alice", Wanted(11), None, REQUEST)
+    assert made.expires == START + timedelta(seconds=60)
+    clock.advance(50)
+    appended = uploads.append("u1", "alice", 0, body_of(b"hello"), REQUEST)
+    assert appended.expires == START + timedelta(seconds=110)
+    clock.advance(60)
+    assert uploads.look("u1", "alice", REQUEST).expires == START + timedelta(seconds=110)
+    clock.advance(1)
+    body = PortableBody(Untouched(), 6)
+    for call in (
+        lambda: uploads.look("u1", "alice", REQUEST),
+        lambda: uploads.append("u1", "alice", 5, body, REQUEST),
+        lambda: uploads.terminate("u1", "alice", body, REQUEST),
+    ):
+        with pytest.raises(errors.UploadGone, match="has expired"):
+            call()
+
+
+def test_a_complete_upload_does_not_expire() -> None:
+    clock = FakeClock()
+    room = Room()
+    uploads = Uploads(
+        Stopped(clock),
+        room.locker,
+        room.hooks,
+        max_size=MAX_SIZE,
+        expire_after=timedelta(seconds=60),
+        clock=clock,
+        new_id=lambda: "u1",
+    )
+    assert uploads.create("alice", Wanted(5), body_of(b"hello"), REQUEST).expires is None
+    clock.advance(1000)
+    assert uploads.look("u1", "alice", REQUEST).info.finished
+
+
 # The first bytes.
 
 
@@ -517,6 +666,18 @@ def test_others_uploads_do_not_exist(room: Room) -> None:
             call()
     assert room.look().offset == 0
     assert room.hooks.told == ["pre-create", "post-create"]
+
+
+def test_an_upload_of_tusds_belongs_to_its_first_user(room: Room) -> None:
+    """It has no owner, and whoever knows its URL may go on; the first who brings bytes owns it."""
+    room.store.create(UploadInfo(id="u1", length=11, owner=None))
+    for name in ("alice", "mallory"):
+        assert room.uploads.look("u1", name, REQUEST).info.owner is None
+    assert room.append(0, b"hello").info.owner == "alice"
+    assert (room.look().owner, room.look().offset) == ("alice", 5)
+    assert room.look().created_at is not None
+    with pytest.raises(errors.UploadNotFound):
+        room.uploads.look("u1", "mallory", REQUEST)
 
 
 # Termination and downloads.

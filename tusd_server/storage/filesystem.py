@@ -14,6 +14,7 @@ half. docs/storage.md walks through every crash.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import re
@@ -118,6 +119,7 @@ class FilesystemStore:
         """See DataStore."""
         with _told_when_full("The disk has no room for the upload's facts."):
             self._write_info(info, sync=self._durability == "chunk")
+            self._note_owner(info)
 
     @contextlib.contextmanager
     def writer(self, info: UploadInfo) -> Iterator[Writer]:
@@ -225,19 +227,15 @@ class FilesystemStore:
             return None
 
     def claim_key(self, owner: str, key: str, upload_id: str, instead_of: str | None) -> str:
-        """See RemembersKeys. Linked into place, so that of two equal requests one is first."""
+        """See RemembersKeys. Under a lock, so that of equal requests at once one is first."""
         path = self._key_path(owner, key)
         fresh = path.with_name(f".{upload_id}")
-        fresh.write_text(upload_id, encoding="ascii")
-        if instead_of is not None and self.made_with_key(owner, key) == instead_of:
+        with _locked(path.parent):
+            holder = self.made_with_key(owner, key)
+            if holder is not None and holder != instead_of:
+                return holder
+            fresh.write_text(upload_id, encoding="ascii")
             fresh.rename(path)
-            return upload_id
-        try:
-            os.link(fresh, path)
-        except FileExistsError:
-            return path.read_text(encoding="ascii")
-        finally:
-            fresh.unlink()
         return upload_id
 
     def unfinished_of(self, owner: str) -> Sequence[UploadInfo]:
@@ -322,6 +320,9 @@ class FilesystemStore:
         if info.length and not info.final:
             reserve(descriptor, info.length)
         self._write_info(info, sync=self._durability == "chunk")
+        self._note_owner(info)
+
+    def _note_owner(self, info: UploadInfo) -> None:
         if self._note_owners and info.owner is not None:
             folder = self._owner_folder(info.owner)
             folder.mkdir(exist_ok=True)
@@ -409,6 +410,16 @@ def _read_info(path: str) -> UploadInfo | None:
             return UploadInfo.from_json(file.read())
     except (FileNotFoundError, IsADirectoryError, ValueError):
         return None
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,8 @@ class MemoryStore:
         """Start empty."""
         self._infos: dict[str, UploadInfo] = {}
         self._bytes: dict[str, bytearray] = {}
-        self._awaited: dict[str, list[str]] = {}
+        self._trusted: dict[str, int] = {}
+        self._awaited: dict[str, dict[str, None]] = {}
         self._keys: dict[tuple[str, str], str] = {}
 
     def create(self, info: UploadInfo) -> None:
@@ -33,7 +34,8 @@ class MemoryStore:
             raise UploadNotFound("There is no such upload.")
         if info.refusal is None and upload_id not in self._bytes:
             raise UploadGone("The upload has expired; begin a new one.")
-        return info.at(len(self._bytes.get(upload_id, b"")))
+        size = len(self._bytes.get(upload_id, b""))
+        return info.at(self._trusted.get(upload_id, size))
 
     def update(self, info: UploadInfo) -> None:
         """See DataStore."""
@@ -43,8 +45,16 @@ class MemoryStore:
     def writer(self, info: UploadInfo) -> Iterator[Writer]:
         """See DataStore."""
         self.look(info.id)
-        yield MemoryWriter(self._bytes[info.id])
-        self._infos[info.id] = replace(self._infos[info.id], touched_at=now_utc())
+        writer = MemoryWriter(info.id, self._bytes[info.id], self._trusted)
+        if info.id in self._trusted:
+            writer.cut(self._trusted[info.id])
+        offset = writer.offset
+        try:
+            yield writer
+        finally:
+            # It may have been refused or removed meanwhile.
+            if writer.offset != offset and info.id in self._bytes:
+                self._infos[info.id] = replace(self._infos[info.id], touched_at=now_utc())
 
     def finish(self, info: UploadInfo) -> None:
         """See DataStore; memory survives nothing."""
@@ -52,17 +62,17 @@ class MemoryStore:
     def refuse(self, info: UploadInfo, refusal: Refusal) -> None:
         """See DataStore."""
         self._infos[info.id] = replace(info, refusal=refusal, touched_at=now_utc())
-        self._bytes.pop(info.id, None)
+        self._drop_bytes(info)
 
     def remove(self, info: UploadInfo) -> None:
         """See Terminates."""
         self._infos.pop(info.id, None)
-        self._bytes.pop(info.id, None)
+        self._drop_bytes(info)
 
     def expire(self, info: UploadInfo) -> None:
         """See Expires."""
-        self._bytes.pop(info.id, None)
         self._infos[info.id] = replace(info, touched_at=now_utc())
+        self._drop_bytes(info)
 
     def forget(self, *, gone_since: datetime, finished_since: datetime) -> int:
         """See Expires; nothing is ever handed over here."""
@@ -81,7 +91,7 @@ class MemoryStore:
 
     def await_part(self, part: UploadInfo, info: UploadInfo) -> None:
         """See Concatenates."""
-        self._awaited.setdefault(part.id, []).append(info.id)
+        self._awaited.setdefault(part.id, {})[info.id] = None
 
     def awaiting(self, part: UploadInfo) -> Sequence[str]:
         """See Concatenates."""
@@ -108,13 +118,19 @@ class MemoryStore:
             with contextlib.suppress(UploadGone, UploadNotFound):
                 yield self.look(upload_id)
 
+    def _drop_bytes(self, info: UploadInfo) -> None:
+        for notes in (self._bytes, self._trusted, self._awaited):
+            notes.pop(info.id, None)
+
 
 class MemoryWriter:
     """Appends to a bytearray; see Writer."""
 
-    def __init__(self, data: bytearray) -> None:
-        """Append behind what `data` holds."""
+    def __init__(self, upload_id: str, data: bytearray, trusted: dict[str, int]) -> None:
+        """Append behind what `data` holds; `trusted` notes up to where bytes count."""
+        self._id = upload_id
         self._data = data
+        self._trusted = trusted
 
     @property
     def offset(self) -> int:
@@ -134,14 +150,17 @@ class MemoryWriter:
         hashed.update(bytes(self._data[offset:]))
 
     def distrust(self) -> None:
-        """See Writer; there is no crash that memory survives."""
+        """See Writer."""
+        self._trusted[self._id] = self.offset
 
     def trust(self) -> None:
         """See Writer."""
+        self._trusted.pop(self._id, None)
 
     def cut(self, offset: int) -> None:
         """See Writer."""
         del self._data[offset:]
+        self.trust()
 
     def sync(self) -> None:
         """See Writer; memory survives nothing."""

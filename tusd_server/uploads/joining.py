@@ -63,13 +63,16 @@ class Joining:
         self._receiver = receiver
         self._max_size = max_size
 
+    def check_possible(self) -> None:
+        """Raise BadHeader on a store that cannot join: a part would stay one for ever."""
+        if not isinstance(self._store, Concatenates):
+            raise BadHeader("Upload-Concat is not supported; send the file as one upload.")
+
     def length(self, parts: Sequence[UploadInfo]) -> int | None:
         """The whole's length; None while a part's is not known.
 
         Raises BadHeader for an upload that is no part, UploadTooLarge for too large a whole.
         """
-        if not isinstance(self._store, Concatenates):
-            raise BadHeader("Upload-Concat is not supported; send the file as one upload.")
         if not all(part.partial for part in parts):
             raise BadHeader("Upload-Concat names an upload that was not created as `partial`.")
         lengths = [part.length for part in parts if part.length is not None]

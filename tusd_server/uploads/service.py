@@ -114,6 +114,8 @@ class Uploads:
         no upload behind. A key that this owner has used before gives that upload again.
         """
         check_fits(body, 0, self._limit(wanted.length))
+        if wanted.partial or wanted.parts:
+            self._joining.check_possible()
         seen = self._seen(owner, wanted.key)
         if isinstance(seen, UploadInfo):
             return self._outcome(seen)
