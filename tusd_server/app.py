@@ -25,7 +25,7 @@ from tusd_server.uploads.quotas import Allowance, Quotas
 from tusd_server.uploads.service import Uploads
 from tusd_server.web.links import Links
 from tusd_server.web.media_api import MediaApi, media_blueprint
-from tusd_server.web.operations import directory_check, operations_blueprint
+from tusd_server.web.operations import directory_check, operations_blueprint, redis_check
 from tusd_server.web.override import with_method_override
 from tusd_server.web.posts_api import PostsApi, posts_blueprint
 from tusd_server.web.responses import register_responses
@@ -69,6 +69,7 @@ def create_app(
             {
                 "storage": directory_check(settings.data_dir),
                 "database": lambda: catalog.get("any medium"),
+                **({"redis": redis_check(settings.redis_url)} if settings.redis_url else {}),
             }
         )
     )

@@ -198,7 +198,8 @@ class Settings:
     trust_proxy: int = _setting(
         0,
         _plain_int,
-        "Number of reverse proxies in front whose X-Forwarded-For, -Proto and -Host are believed.",
+        "Reverse proxies in front; that many X-Forwarded-For, -Proto, -Host, -Port and -Prefix "
+        "are believed.",
     )
     cors_origins: tuple[str, ...] = _setting(
         ("*",),
@@ -215,7 +216,7 @@ class Settings:
     redis_url: str | None = _setting(
         None,
         _optional,
-        "Redis that wakes sleeping workers at once; without it they poll.",
+        "Redis that wakes sleeping workers at once and counts creations; without it workers poll.",
         secret=True,
     )
     worker_concurrency: int = _setting(

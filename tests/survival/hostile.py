@@ -147,10 +147,10 @@ class Stranger(threading.Thread):
 
     def run(self) -> None:
         for number in range(self._requests):
-            if number % 50 == 0:
-                self._path = self._client.create(1000)
             request = b""
             try:
+                if number % 50 == 0:
+                    self._path = self._client.create(1000)
                 if self._rng.random() < 0.4:
                     method = self._rng.choice(METHODS)
                     request = self._request(method, framed=True)

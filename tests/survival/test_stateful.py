@@ -289,9 +289,7 @@ class Survival(RuleBasedStateMachine):
             assert (checksum == "wrong" and not cut) or (complete and model.wrong)
             lived = True
             model.refused = complete and model.wrong and checksum != "wrong"
-        if lived and told is not None:
-            model.length = told
-        elif told is not None:
+        if told is not None:
             model.length = self.length_of(model)
         self.expect_after(model, lived, end, checked=checksum is not None, complete=complete)
         self.compare(model)

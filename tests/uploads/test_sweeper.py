@@ -24,7 +24,7 @@ def sweeper(files: Desk) -> Sweeper:
         files.store,
         files.locker,
         files.uploads,
-        forget_gone_after=timedelta(days=1),
+        forget_gone_after=timedelta(days=2),
         forget_finished_after=timedelta(days=30),
         clock=files.clock,
     )
@@ -95,7 +95,7 @@ def test_it_forgets_once_an_hour(files: Desk, sweeper: Sweeper) -> None:
     refused = files.create()
     with pytest.raises(UploadError):
         files.append(refused, 0, b"bad content")
-    make_old(files.store.root / f"{refused}.info", 2 * DAY)  # type: ignore[attr-defined]
+    make_old(files.store.root / f"{refused}.info", 3 * DAY)  # type: ignore[attr-defined]
     assert sweeper.sweep().forgotten == 0
     files.clock.advance(FORGET_EVERY.total_seconds() - 1)
     assert sweeper.sweep().forgotten == 0
@@ -108,7 +108,7 @@ def test_thoroughly_it_forgets_at_once(files: Desk, sweeper: Sweeper) -> None:
     refused = files.create()
     with pytest.raises(UploadError):
         files.append(refused, 0, b"bad content")
-    make_old(files.store.root / f"{refused}.info", 2 * DAY)  # type: ignore[attr-defined]
+    make_old(files.store.root / f"{refused}.info", 3 * DAY)  # type: ignore[attr-defined]
     assert sweeper.sweep(thoroughly=True).forgotten == 1
 
 
@@ -220,7 +220,7 @@ def test_a_dry_run_changes_nothing(files: Desk, sweeper: Sweeper) -> None:
     upload, refused = files.create(), files.create()
     with pytest.raises(UploadError):
         files.append(refused, 0, b"bad content")
-    make_old(files.store.root / f"{refused}.info", 2 * DAY)  # type: ignore[attr-defined]
+    make_old(files.store.root / f"{refused}.info", 3 * DAY)  # type: ignore[attr-defined]
     late = files.create(5, partial=True)
     files.join(late)
     with files.store.writer(files.store.look(late)) as writer:

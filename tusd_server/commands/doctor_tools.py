@@ -14,7 +14,7 @@ from tusd_server.commands.finding import Finding, fail, ok, warn
 PROGRAM_SECONDS = 15.0
 # The oldest versions without a known hole that a hostile photo can use.
 PILLOW_FLOOR = (13, 0)
-PILLOW_HEIF_FLOOR = (1, 7)
+PILLOW_HEIF_FLOOR = (1, 8, 1)
 
 
 def check_ffmpeg(tools: Tools) -> Finding:

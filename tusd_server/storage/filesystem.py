@@ -43,6 +43,7 @@ from tusd_server.storage.writer import FileWriter
 _LEFT_BEHIND = re.compile(
     r"[0-9a-f]{32}(\.lock|\.stop)?|\.[0-9a-f]{32}(\.info\.new|\.joined)", re.ASCII
 )
+_INFO = re.compile(r"[0-9a-f]{32}\.info", re.ASCII)
 _NOT_FOUND = "There is no such upload."
 
 
@@ -96,7 +97,7 @@ class FilesystemStore:
     def look(self, upload_id: str) -> UploadInfo:
         """See DataStore."""
         data = self._data(check_id(upload_id))
-        info = _read_info(data + ".info")
+        info = self._read(data + ".info")
         if info is None:
             return self._handed_over(upload_id)
         if info.refusal is not None:
@@ -105,7 +106,7 @@ class FilesystemStore:
             facts, offset = self._stand(upload_id, data)
         except FileNotFoundError:
             # In the middle of a hand-over the bytes have moved, and these facts are the old ones.
-            archived = _read_info(self._archived(upload_id)) if info.path is None else info
+            archived = self._read(self._archived(upload_id)) if info.path is None else info
             if archived is not None:
                 return self._complete(archived)
             raise UploadGone("The upload has expired; begin a new one.") from None
@@ -185,6 +186,8 @@ class FilesystemStore:
                 forgotten += _unlink_older(info_path, gone_since)
         for path in (self._state / "finished").glob("??/*.info"):
             forgotten += _unlink_older(str(path), finished_since)
+        for path in (self._state / "finished").glob("??/*.new"):  # a crash in `hand_over`
+            _unlink_older(str(path), gone_since)
         for path in (self._state / "keys").glob("*"):
             _unlink_older(str(path), finished_since)
         return forgotten
@@ -275,7 +278,7 @@ class FilesystemStore:
         archived = self._archived(info.id)
         os.makedirs(os.path.dirname(archived), exist_ok=True)
         data = self._data(info.id)
-        document = replace(info, path=str(destination)).to_json(data).encode()
+        document = replace(info, path=self._relative(destination)).to_json(data).encode()
         write_file(archived, f"{archived}.new", document, sync=durable)
         with contextlib.suppress(FileNotFoundError):  # an earlier call has moved it
             os.rename(data, destination)
@@ -295,7 +298,7 @@ class FilesystemStore:
             try:
                 yield self.look(upload_id)
             except UploadGone:
-                info = _read_info(self._data(upload_id) + ".info")
+                info = self._read(self._data(upload_id) + ".info")
                 if even_gone and info is not None:
                     yield info
             except UploadNotFound:
@@ -304,17 +307,32 @@ class FilesystemStore:
     def orphans(self, older_than_seconds: float = 3600.0) -> Iterator[Path]:
         """Files that belong to no upload and have not been touched for a while.
 
-        Data without facts (a crash in `create`), temporary names, and tusd's lock files: only
-        names that uploads give, so that nobody's own file is ever taken for one.
+        Data without facts (a crash in `create`), facts that a power cut left unreadable,
+        temporary names, and tusd's lock files: only names that uploads give, so that nobody's
+        own file is ever taken for one.
         """
         oldest = time.time() - older_than_seconds
         with os.scandir(self.root) as entries:
-            files = {e.name: e for e in entries if e.is_file(follow_symlinks=False)}
-        for name, entry in files.items():
-            if _LEFT_BEHIND.fullmatch(name) and f"{name}.info" not in files:
-                with contextlib.suppress(FileNotFoundError):
-                    if entry.stat().st_mtime < oldest:
-                        yield self.root / name
+            files = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
+        for entry in files:
+            with contextlib.suppress(FileNotFoundError):
+                if entry.stat().st_mtime < oldest and self._belongs_to_none(entry.name):
+                    yield self.root / entry.name
+
+    def handed_over(self) -> Iterator[UploadInfo]:
+        """Every upload whose bytes were moved to their final place and are still there."""
+        for path in (self._state / "finished").glob("??/*.info"):
+            with contextlib.suppress(UploadNotFound, UploadGone):
+                yield self._handed_over(path.stem)
+
+    def _belongs_to_none(self, name: str) -> bool:
+        # The disk is asked, not the listing: that may miss a file which was just replaced.
+        if _INFO.fullmatch(name):
+            return self._read(self._base + name) is None
+        return (
+            _LEFT_BEHIND.fullmatch(name) is not None
+            and self._read(f"{self._base}{name}.info") is None
+        )
 
     def _fill_in(self, info: UploadInfo, descriptor: int) -> None:
         if info.length and not info.final:
@@ -353,10 +371,22 @@ class FilesystemStore:
         return str(self._state / "finished" / upload_id[:2] / f"{upload_id}.info")
 
     def _handed_over(self, upload_id: str) -> UploadInfo:
-        info = _read_info(self._archived(upload_id))
+        info = self._read(self._archived(upload_id))
         if info is None:
             raise UploadNotFound(_NOT_FOUND)
         return self._complete(info)
+
+    def _read(self, path: str) -> UploadInfo | None:
+        """An info file, its relative path made whole: the data directory may have moved."""
+        info = _read_info(path)
+        if info is None or info.path is None:
+            return info
+        return replace(info, path=os.path.join(self._base, info.path))
+
+    def _relative(self, destination: Path) -> str:
+        if destination.is_relative_to(self.root):
+            return str(destination.relative_to(self.root))
+        return str(destination)
 
     def _complete(self, info: UploadInfo) -> UploadInfo:
         if info.path is None or not os.path.exists(info.path):

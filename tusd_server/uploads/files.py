@@ -20,6 +20,7 @@ class FinishedUploads:
         """`catalog` tells why an upload is dropped."""
         self._store = store
         self._locker = locker
+        self._first_round = True
         self._catalog = catalog
 
     def __iter__(self) -> Iterator[Received]:
@@ -28,7 +29,14 @@ class FinishedUploads:
         Not one that is still being written: its last chunk may bring a byte too many. And not
         those that were complete when tusd's directory was taken over: nobody asked us to
         examine, move or reject them.
+
+        The first time also those that are handed over: a power cut may have taken the record of
+        a file whose move was already durable.
         """
+        if self._first_round:
+            self._first_round = False
+            for info in self._store.handed_over():
+                yield received_from(facts_of(info, self._store))
         for info in self._store.all():
             ours = info.owner is not None and not info.partial and info.refusal is None
             if ours and info.finished and not self._locker.held(info.id):

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from processing.examined import Thumbnail
 from processing.medium import Medium
 from tusd_server.web.links import Links
 
@@ -38,7 +37,7 @@ def medium_document(medium: Medium, links: Links, root: str) -> dict[str, Any]:
         "thumbhash": medium.thumbhash,
         "url": links.sign(root, f"{base}/file") if stored else None,
         "thumbnail_url": links.sign(root, f"{base}/thumbnail") if with_thumbnail else None,
-        "thumbnail": thumbnail_document(thumbnail),
+        "thumbnail": thumbnail_document(medium),
         "created_at": rfc3339(medium.created_at),
         "registered_at": rfc3339(medium.registered_at),
         "published_at": rfc3339(medium.published_at),
@@ -46,15 +45,22 @@ def medium_document(medium: Medium, links: Links, root: str) -> dict[str, Any]:
     }
 
 
-def thumbnail_document(thumbnail: Thumbnail | None) -> dict[str, Any]:
+def thumbnail_document(medium: Medium) -> dict[str, Any]:
     """Whether there is a thumbnail; `pending` until the file has been examined."""
-    if thumbnail is None:
-        return {"status": "pending", "reason": None, "width": None, "height": None}
+    thumbnail = medium.thumbnail
+    if thumbnail is not None:
+        return {
+            "status": thumbnail.status,
+            "reason": thumbnail.reason,
+            "width": thumbnail.width,
+            "height": thumbnail.height,
+        }
+    pending = medium.status in ("received", "processing")
     return {
-        "status": thumbnail.status,
-        "reason": thumbnail.reason,
-        "width": thumbnail.width,
-        "height": thumbnail.height,
+        "status": "pending" if pending else "skipped",
+        "reason": None if pending else medium.status,
+        "width": None,
+        "height": None,
     }
 
 

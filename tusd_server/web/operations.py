@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import redis
 from flask import Blueprint, Response, json
 
 Check = Callable[[], object]
@@ -38,6 +39,12 @@ def directory_check(directory: Path) -> Check:
             raise PermissionError
 
     return check
+
+
+def redis_check(url: str) -> Check:
+    """A check that Redis answers."""
+    client = redis.Redis.from_url(url, socket_timeout=1.0, socket_connect_timeout=1.0)
+    return client.ping
 
 
 def _answer(check: Check) -> str:

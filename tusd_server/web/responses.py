@@ -30,7 +30,9 @@ def register_responses(app: Flask, cors_origins: tuple[str, ...]) -> None:
     def preflight() -> Response | None:
         """Answer a browser's question before any view can ask for a token."""
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
-            return Response(status=204)
+            response = Response(status=204)
+            del response.headers["Content-Type"]
+            return response
         return None
 
     @app.after_request
@@ -119,7 +121,12 @@ def problem(
     if code is not None:
         document["code"] = code
     return without_body_for_head(
-        Response(json.dumps(document), status, headers, mimetype="application/problem+json")
+        Response(
+            json.dumps(document),
+            f"{status} {reason_phrase(status)}",
+            headers,
+            mimetype="application/problem+json",
+        )
     )
 
 
