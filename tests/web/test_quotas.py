@@ -9,7 +9,17 @@ import pytest
 
 from tests.conftest import Start
 from tests.raw import Client
-from tests.rooms import GIF, OCTETS, Tus, Untouched, catalog_of, in_memory, make_app, settings, upload_id
+from tests.rooms import (
+    GIF,
+    OCTETS,
+    Tus,
+    Untouched,
+    catalog_of,
+    in_memory,
+    make_app,
+    settings,
+    upload_id,
+)
 from tests.web.test_concatenation import begin_part, final, part
 from tests.web.test_core import TUS
 
