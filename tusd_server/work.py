@@ -12,6 +12,7 @@ from processing.tools import Tools
 from processing.wake import waker_for
 from processing.worker import Pace, Worker
 from tusd_server.app import make_locker, make_store, make_uploads
+from tusd_server.locks import Locker
 from tusd_server.settings import Settings
 from tusd_server.storage.filesystem import FilesystemStore
 from tusd_server.uploads.files import FinishedUploads
@@ -25,8 +26,8 @@ def make_worker(settings: Settings) -> Worker:
     catalog.migrate()
     shelf = Shelf(settings.data_dir)
     work_dir = settings.state_dir / "work"
-    store = make_store(settings)
-    files = FinishedUploads(store, make_locker(settings), catalog)
+    store, locker = make_store(settings), make_locker(settings)
+    files = FinishedUploads(store, locker, catalog)
     pipeline = Pipeline(settings.limits, Tools.found(), settings.media_timeout_seconds)
     tasks = Tasks(
         catalog=catalog,
@@ -39,7 +40,7 @@ def make_worker(settings: Settings) -> Worker:
     reconciler = Reconciler(
         catalog=catalog, shelf=shelf, finished_uploads=lambda: files, work_dir=work_dir
     )
-    sweeper = make_sweeper(settings, store, catalog, shelf)
+    sweeper = make_sweeper(settings, store, locker, catalog, shelf)
     pace = Pace(
         concurrency=settings.worker_concurrency,
         lease_seconds=settings.job_lease_seconds,
@@ -56,10 +57,9 @@ def make_worker(settings: Settings) -> Worker:
 
 
 def make_sweeper(
-    settings: Settings, store: FilesystemStore, catalog: Catalog, shelf: Shelf
+    settings: Settings, store: FilesystemStore, locker: Locker, catalog: Catalog, shelf: Shelf
 ) -> Sweeper:
     """The sweeper of these settings."""
-    locker = make_locker(settings)
     return Sweeper(
         store,
         locker,

@@ -4,8 +4,9 @@ import contextlib
 
 from processing.catalog import Catalog
 from processing.shelf import Shelf
-from tusd_server.app import make_store
+from tusd_server.app import make_locker, make_store
 from tusd_server.errors import BadSetting
+from tusd_server.locks import MemoryLocker
 from tusd_server.settings import Settings
 from tusd_server.uploads.sweeper import Swept
 from tusd_server.work import make_sweeper
@@ -22,10 +23,12 @@ def gc(settings: Settings, *, dry_run: bool) -> int:
             "give the server's own with --data-dir or TUSD_DATA_DIR."
         )
     store = make_store(settings, prepare=not dry_run)
+    # A dry run locks nothing, and must not make the folder in which processes ask for locks.
+    locker = MemoryLocker(timeout_seconds=0.0) if dry_run else make_locker(settings)
     with contextlib.closing(Catalog(settings.catalog_url)) as catalog:
         if not dry_run:
             catalog.migrate()
-        sweeper = make_sweeper(settings, store, catalog, Shelf(settings.data_dir))
+        sweeper = make_sweeper(settings, store, locker, catalog, Shelf(settings.data_dir))
         _print(sweeper.sweep(dry_run=dry_run, thoroughly=True), dry_run=dry_run)
     return 0
 

@@ -212,8 +212,9 @@ class FilesystemStore:
     def await_part(self, part: UploadInfo, info: UploadInfo) -> None:
         """See Concatenates."""
         folder = self._state / "awaited" / check_id(part.id)
-        folder.mkdir(exist_ok=True)
-        (folder / check_id(info.id)).touch()
+        with _told_when_full("The disk has no room to remember which parts are missing."):
+            folder.mkdir(exist_ok=True)
+            (folder / check_id(info.id)).touch()
 
     def awaiting(self, part: UploadInfo) -> Sequence[str]:
         """See Concatenates."""
@@ -233,7 +234,8 @@ class FilesystemStore:
         """See RemembersKeys. Under a lock, so that of equal requests at once one is first."""
         path = self._key_path(owner, key)
         fresh = path.with_name(f".{upload_id}")
-        with _locked(path.parent):
+        full = _told_when_full("The disk has no room to remember the Idempotency-Key.")
+        with _locked(path.parent), full:
             holder = self.made_with_key(owner, key)
             if holder is not None and holder != instead_of:
                 return holder
