@@ -70,6 +70,12 @@ class Database:
         if self.kind == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:errand)"), {"errand": errand})
 
+    def make_folder(self) -> None:
+        """Make the folder of a SQLite database, where it is missing."""
+        if self.kind == "sqlite":
+            path = Path(self.engine.url.database or "")
+            path.absolute().parent.mkdir(parents=True, exist_ok=True)
+
     def close(self) -> None:
         """Give back every connection; the Database may be used again afterwards."""
         self.engine.dispose()
@@ -77,7 +83,6 @@ class Database:
     def _sqlite(self, url: URL) -> Engine:
         if url.database in (None, "", ":memory:"):
             raise ValueError("A database in memory dies with its process; give sqlite:///<path>.")
-        Path(url.database or "").absolute().parent.mkdir(parents=True, exist_ok=True)
         # SQLite's own busy wait sleeps in C: under gevent it would stop every connection of the
         # process, not only the one that waits. So SQLite answers "busy" at once, and _patiently
         # sleeps in Python, which lets the other greenlets run.

@@ -83,7 +83,9 @@ class FileLocker:
         try:
             yield
         finally:
-            del self._holders[upload_id]
+            # When joined parts took the place of the file that we locked, the next one may be in.
+            if self._holders.get(upload_id) is holder:
+                del self._holders[upload_id]
             os.close(descriptor)
 
     def held(self, upload_id: str) -> bool:

@@ -91,8 +91,17 @@ def _list(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _text(text: str) -> str:
+    # Bytes of the environment that are no UTF-8 come as lone surrogates, which nothing can encode.
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("a text in UTF-8") from None
+    return text
+
+
 def _optional(text: str) -> str | None:
-    return text or None
+    return _text(text) or None
 
 
 def _setting(default: Any, read: Callable[[str], Any], doc: str, *, secret: bool = False) -> Any:
@@ -115,7 +124,7 @@ class Settings:
         lambda text: Path(text).expanduser(),
         "Directory of uploads, finished media, database and secrets.",
     )
-    host: str = _setting("127.0.0.1", str, "Address to listen on.")
+    host: str = _setting("127.0.0.1", _text, "Address to listen on.")
     port: int = _setting(1080, _port, "Port to listen on; 0 takes a free one.")
     workers: int = _setting(
         _default_workers, _positive_int, "Web processes; by default one a core, at most 4."

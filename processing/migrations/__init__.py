@@ -16,6 +16,7 @@ def migrate(database: Database) -> None:
 
     Several processes may start at once: the first one migrates, the others wait and find it done.
     """
+    database.make_folder()
     # Alembic takes 150 ms to import; the usual start has nothing to do and never pays that.
     if database.read(_revision) == HEAD:
         return

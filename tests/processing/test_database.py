@@ -72,6 +72,7 @@ def test_a_writer_gives_up_after_its_patience(tmp_path: Path) -> None:
 
 def test_sqlite_runs_as_we_promise(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'new' / 'catalog.db'}")
+    database.make_folder()
 
     def pragma(name: str) -> object:
         return database.read(lambda c: c.exec_driver_sql(f"PRAGMA {name}").scalar())

@@ -14,6 +14,7 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 LEAST_RESERVED_BYTES = 256 * 1024
 
 _COPY_BYTES = 1 << 30
+_STAT_BLOCK_BYTES = 512
 _FALLOC_FL_KEEP_SIZE = 1
 _NO_RESERVATION = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 _NO_KERNEL_COPY = frozenset({errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
@@ -33,26 +34,28 @@ def reserve(descriptor: int, length: int) -> None:
     uploads that begin together cannot fill the disk together. Small files are only compared
     with the free space, as are all on a filesystem without reservations.
     """
-    if length >= LEAST_RESERVED_BYTES and _fallocate(descriptor, length):
-        return
+    # First, because ext4 takes all there is before it says that this is not enough: until the
+    # file is deleted, the disk would be full for everybody.
     free = os.fstatvfs(descriptor)
-    if free.f_bavail * free.f_frsize < length:
+    reserved = os.fstat(descriptor).st_blocks * _STAT_BLOCK_BYTES
+    if free.f_bavail * free.f_frsize < length - reserved:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if length >= LEAST_RESERVED_BYTES:
+        _fallocate(descriptor, length)
 
 
-def _fallocate(descriptor: int, length: int) -> bool:
+def _fallocate(descriptor: int, length: int) -> None:
     # os.posix_fallocate would enlarge the file, whose size is the upload's offset.
     try:
         fallocate = _libc.fallocate64
     except AttributeError:  # musl, macOS
-        return False
+        return
     size = ctypes.c_longlong
     if fallocate(ctypes.c_int(descriptor), _FALLOC_FL_KEEP_SIZE, size(0), size(length)) == 0:
-        return True
+        return
     error = ctypes.get_errno()
-    if error in _NO_RESERVATION:
-        return False
-    raise OSError(error, os.strerror(error))
+    if error not in _NO_RESERVATION:
+        raise OSError(error, os.strerror(error))
 
 
 def write_file(path: str, temporary: str, content: bytes, *, sync: bool) -> None:

@@ -190,6 +190,7 @@ class FilesystemStore:
             _unlink_older(str(path), gone_since)
         for path in (self._state / "keys").glob("*"):
             _unlink_older(str(path), finished_since)
+        self._drop_stray_notes()
         return forgotten
 
     def concatenate(self, info: UploadInfo, parts: Sequence[UploadInfo]) -> None:
@@ -418,11 +419,25 @@ class FilesystemStore:
         unlink(self._unverified + info.id)
         if info.path is not None:
             unlink(info.path)
-        folder = self._state / "awaited" / info.id
-        for final in self.awaiting(info):
-            unlink(str(folder / final))
-        with contextlib.suppress(OSError):
-            folder.rmdir()
+        self._drop_awaited(info.id)
+
+    def _drop_awaited(self, upload_id: str) -> None:
+        folder = self._state / "awaited" / upload_id
+        with contextlib.suppress(FileNotFoundError):
+            for final in os.listdir(folder):
+                unlink(str(folder / final))
+            # Not empty where somebody has just begun to wait.
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+    def _drop_stray_notes(self) -> None:
+        """Delete what a crash in the middle of `_drop_bytes` left."""
+        for name in filter(is_id, os.listdir(self._unverified)):
+            if not os.path.exists(self._data(name)):
+                unlink(self._unverified + name)
+        for name in filter(is_id, os.listdir(self._state / "awaited")):
+            if not os.path.exists(self._data(name)):
+                self._drop_awaited(name)
 
     def _write_info(self, info: UploadInfo, *, sync: bool) -> None:
         data = self._data(info.id)
