@@ -27,6 +27,8 @@ TusdError
     └── StorageFull              the disk has no room
 """
 
+from datetime import datetime
+
 
 class TusdError(Exception):
     """The base of all errors of this program."""
@@ -40,10 +42,14 @@ class UploadError(TusdError):
     """The base of what a client is told; the text is one sentence that it may see."""
 
     def __init__(self, message: str, *, offset: int | None = None) -> None:
-        """`offset` is where the upload stands in bytes, when the client can use it."""
+        """`offset` is where the upload stands in bytes, when the client can use it.
+
+        `expires` is set by whoever knows when the upload will be forgotten.
+        """
         super().__init__(message)
         self.message = message
         self.offset = offset
+        self.expires: datetime | None = None
 
 
 class UnsupportedVersion(UploadError):

@@ -756,7 +756,7 @@ def test_no_room_for_changed_facts(
     finished(local)
     with monkeypatch.context() as patched:
         patched.setattr(os, function, full)
-        with pytest.raises(StorageFull, match="no room for the upload's facts"):
+        with pytest.raises(StorageFull, match="no room for"):
             local.update(replace(local.look(ID), owner="bob"))
     assert timeless(local.look(ID)) == INFO.at(11)
     assert names(local) == [ID, f"{ID}.info"]

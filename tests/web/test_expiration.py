@@ -97,6 +97,17 @@ def test_bytes_put_it_off(alice: Tus, aged: Age) -> None:
     assert is_in(expires(alice.append(upload, 11, b"-")), DAY)
 
 
+def test_refused_bytes_do_not_hide_the_expiry(alice: Tus) -> None:
+    """This header MUST be included in every PATCH response if the upload is going to expire."""
+    upload = alice.create(20)
+    elsewhere = alice.append(upload, 7, b"hello")
+    assert elsewhere.status_code == 409
+    assert is_in(expires(elsewhere), DAY)
+    too_much = alice.append(upload, 0, b"x" * 21)
+    assert too_much.status_code == 413
+    assert is_in(expires(too_much), DAY)
+
+
 def test_an_upload_that_has_expired(alice: Tus, aged: Age) -> None:
     """If a Client does attempt to resume an upload which has since been removed by the Server, the
     Server SHOULD respond with the 404 Not Found or 410 Gone status. The latter one SHOULD be used

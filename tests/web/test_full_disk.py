@@ -138,3 +138,15 @@ def test_no_room_to_join(tus: Tus, disk: Path) -> None:
     whole = upload_id(tus.talk(f"{final(parts)}\nIdempotency-Key: k", "201"))
     assert tus.offset(whole) == 3 * MIB + 11
     assert free(disk) > 4 * MIB
+
+
+def test_a_length_that_is_told_late_is_reserved_then(tus: Tus, disk: Path) -> None:
+    created = tus.talk(f"POST /files/\n{TUS}\nUpload-Defer-Length: 1", "201")
+    upload = upload_id(created)
+    tus.talk(
+        f"PATCH /files/{upload}\n{TUS}\nContent-Type: {OCTETS}\nUpload-Offset: 0\n"
+        f"Upload-Length: {9 * MIB}",
+        "507",
+        body=GIF,
+    )
+    assert tus.offset(upload) == 0

@@ -79,7 +79,7 @@ def expires_header(expires: datetime | None) -> dict[str, str]:
 
 def error_headers(error: UploadError) -> dict[str, str]:
     """What goes with an error's sentence."""
-    headers = {"Cache-Control": "no-store"}
+    headers = {"Cache-Control": "no-store"} | expires_header(error.expires)
     if error.offset is not None:
         headers["Upload-Offset"] = str(error.offset)
     if isinstance(error, QuotaExceeded):

@@ -44,6 +44,7 @@ _LEFT_BEHIND = re.compile(
     r"[0-9a-f]{32}(\.lock|\.stop)?|\.[0-9a-f]{32}(\.info\.new|\.joined)", re.ASCII
 )
 _INFO = re.compile(r"[0-9a-f]{32}\.info", re.ASCII)
+_NO_ROOM = "The disk has no room for an upload of this length."
 _NOT_FOUND = "There is no such upload."
 
 
@@ -81,7 +82,7 @@ class FilesystemStore:
     def create(self, info: UploadInfo) -> None:
         """See DataStore. The data file comes first: without its info file it does not exist."""
         data = self._data(info.id)
-        with _told_when_full("The disk has no room for an upload of this length."):
+        with _told_when_full(_NO_ROOM):
             # An id that is taken is an error, and the file of that name not ours to remove.
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             descriptor = os.open(data, flags, 0o664)
@@ -118,6 +119,9 @@ class FilesystemStore:
 
     def update(self, info: UploadInfo) -> None:
         """See DataStore."""
+        if info.length and not info.final:
+            with _told_when_full(_NO_ROOM):
+                self._reserve_again(info.id, info.length)
         with _told_when_full("The disk has no room for the upload's facts."):
             self._write_info(info, sync=self._durability == "chunk")
             self._note_owner(info)
@@ -342,6 +346,14 @@ class FilesystemStore:
             reserve(descriptor, info.length)
         self._write_info(info, sync=self._durability == "chunk")
         self._note_owner(info)
+
+    def _reserve_again(self, upload_id: str, length: int) -> None:
+        """Reserve room for an upload whose length is known only now."""
+        descriptor = os.open(self._data(upload_id), os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            reserve(descriptor, length)
+        finally:
+            os.close(descriptor)
 
     def _note_owner(self, info: UploadInfo) -> None:
         if self._note_owners and info.owner is not None:

@@ -184,9 +184,11 @@ class Uploads:
         try:
             with self._locker.hold(upload_id, body):
                 info = self._mine(upload_id, owner)
-                self._receiver.check(info, offset, length, body)
-                if not info.finished:
-                    info = self._take_in(info, _settled(info, owner, length), body, proof, request)
+                with self._telling_expiry(info):
+                    self._receiver.check(info, offset, length, body)
+                    if not info.finished:
+                        settled = _settled(info, owner, length)
+                        info = self._take_in(info, settled, body, proof, request)
         except UploadNotFound:
             # Handed over in between, perhaps: then there is nothing left to lock.
             info = self._mine(upload_id, owner)
@@ -240,6 +242,21 @@ class Uploads:
         if info.finished and not info.partial:
             return None
         return info.touched_at + self._expire_after
+
+    @contextlib.contextmanager
+    def _telling_expiry(self, info: UploadInfo) -> Iterator[None]:
+        """Let an error from which the upload goes on say when it expires.
+
+        "This header MUST be included in every PATCH response if the upload is going to expire."
+        """
+        try:
+            yield
+        except UploadError as error:
+            if error.offset is not None:
+                received = error.offset != info.offset
+                touched_at = self._clock() if received else info.touched_at
+                error.expires = self.expires(replace(info, touched_at=touched_at))
+            raise
 
     def _mine(self, upload_id: str, owner: str, *, even_refused: bool = False) -> UploadInfo:
         info = self.store.look(upload_id)
