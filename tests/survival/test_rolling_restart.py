@@ -40,7 +40,7 @@ def test_hup_under_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
             except Exception as error:
                 failures.append(error)
 
-        threads = [threading.Thread(target=upload, args=(n,)) for n in range(UPLOADS)]
+        threads = [threading.Thread(target=upload, args=(n,), daemon=True) for n in range(UPLOADS)]
         for thread in threads:
             thread.start()
         os.kill(live.pid, signal.SIGHUP)

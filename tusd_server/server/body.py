@@ -265,9 +265,11 @@ class RequestBody:
         size = self._next_size(len(view))
         if not size:
             return 0
-        if self._may_hold or size <= READ_BUFFER_BYTES:
-            size = self._held(size)
-        received = self._rfile.readinto1(view[:size])
+        if self._may_hold:
+            received = self._rfile.readinto1(view[: self._held(size)])
+        else:
+            # Past the buffer: a waiting connection then keeps less on its stack, too.
+            received = self._socket.recv_into(view[:size])
         if not received:
             raise EOFError
         if self.chunked:

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import time
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -214,6 +215,8 @@ class Connection(PyWSGIHandler):  # type: ignore[misc]
         return any(name.lower() == b"connection" for name, _ in self.response_headers)
 
 
+# Cached, so that thousands of waiting requests share their keys.
+@lru_cache(maxsize=256)
 def _environ_key(name: str) -> str:
     key = name.upper().replace("-", "_")
     return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_" + key

@@ -46,6 +46,7 @@ _LEFT_BEHIND = re.compile(
 _INFO = re.compile(r"[0-9a-f]{32}\.info", re.ASCII)
 _NO_ROOM = "The disk has no room for an upload of this length."
 _NOT_FOUND = "There is no such upload."
+_LOCK_POLL_SECONDS = 0.002
 
 
 class FilesystemStore:
@@ -475,10 +476,22 @@ def _read_info(path: str) -> UploadInfo | None:
 def _locked(folder: Path) -> Iterator[None]:
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Not waited for in the kernel: that would stop every connection of this process.
+        while not _try_lock(descriptor):
+            time.sleep(_LOCK_POLL_SECONDS)
         yield
     finally:
+        # gevent puts off the closing of what is no regular file, and the lock would last as long.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from hooks.events import RequestFacts
-from tusd_server.errors import BadHeader, UploadError, UploadTooLarge
+from tusd_server.errors import BadHeader, UploadError, UploadNotFound, UploadTooLarge
 from tusd_server.hashing import Hash
 from tusd_server.info import UploadInfo
 from tusd_server.locks import Locker
@@ -122,6 +122,18 @@ class Joining:
         parts = self._parts(info)
         if parts is None or not isinstance(self._store, Concatenates):
             return None
+        try:
+            return self._join(info, parts, request, self._store)
+        except UploadNotFound:  # joined by another, and handed over before we had the lock
+            return None
+
+    def _join(
+        self,
+        info: UploadInfo,
+        parts: Sequence[UploadInfo],
+        request: RequestFacts,
+        store: Concatenates,
+    ) -> UploadInfo | None:
         with self._locker.hold(info.id, Bystander()):
             info = self._store.look(info.id)
             # One of empty parts looks finished before it is joined; that may be done again.
@@ -133,7 +145,7 @@ class Joining:
                 self._store.update(info)
             joined = info.at(length or 0)
             self._receiver.check_parts(joined, Parts(self._store, parts), request)
-            self._store.concatenate(info, parts)
+            store.concatenate(info, parts)
         return joined
 
     def clean_up(self, info: UploadInfo) -> None:
