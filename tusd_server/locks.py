@@ -45,11 +45,11 @@ class Locker(Protocol):
         the upload vanished meanwhile.
         """
 
-    def settle(self, upload_id: str) -> None:
+    def settle(self, upload_id: str) -> bool:
         """Wait, at most SETTLE_SECONDS, while a holder whose client has left takes in its bytes.
 
         So the offset of a HEAD right after a break is the one that the next PATCH finds. Never
-        disturbs a healthy holder and returns at once when there is one.
+        disturbs a healthy holder and returns at once when there is one. True when it waited.
         """
 
 
@@ -99,13 +99,16 @@ class FileLocker:
         os.close(descriptor)
         return False
 
-    def settle(self, upload_id: str) -> None:
+    def settle(self, upload_id: str) -> bool:
         """See Locker. Sees the holders of this process; others' bytes are counted as they come."""
         give_up = time.monotonic() + SETTLE_SECONDS
+        waited = False
         while (holder := self._holders.get(upload_id)) is not None and holder.closing():
+            waited = True
             if time.monotonic() > give_up:
-                return
+                break
             time.sleep(POLL_SECONDS / 4)
+        return waited
 
     def _lock(self, upload_id: str) -> int:
         path = self._base + upload_id
@@ -208,8 +211,9 @@ class MemoryLocker:
         finally:
             del self._holders[upload_id]
 
-    def settle(self, upload_id: str) -> None:
+    def settle(self, upload_id: str) -> bool:
         """See Locker; there are no connections here that could be closing."""
+        return False
 
     def _take(self, upload_id: str, holder: Holder) -> bool:
         with self._guard:

@@ -155,9 +155,9 @@ class Uploads:
         info = self._mine(upload_id, owner)
         if info.final and not info.finished:
             self._join(info, request)
-        else:
-            self._locker.settle(upload_id)
-        info = self._mine(upload_id, owner)
+            info = self._mine(upload_id, owner)
+        elif self._locker.settle(upload_id):
+            info = self._mine(upload_id, owner)
         if info.length is None and info.final:
             info = self._joining.measured(info)
         return self._outcome(info)
