@@ -5,7 +5,7 @@ import contextlib
 from processing.catalog import Catalog
 from processing.shelf import Shelf
 from tusd_server.app import make_locker, make_store
-from tusd_server.errors import BadSetting
+from tusd_server.commands.directory import require_data_dir
 from tusd_server.locks import MemoryLocker
 from tusd_server.settings import Settings
 from tusd_server.uploads.sweeper import Swept
@@ -17,11 +17,7 @@ def gc(settings: Settings, *, dry_run: bool) -> int:
 
     Prints a line for each upload and file. With `dry_run` nothing is changed.
     """
-    if not settings.data_dir.is_dir():
-        raise BadSetting(
-            f"There is no data directory {settings.data_dir.absolute()}; "
-            "give the server's own with --data-dir or TUSD_DATA_DIR."
-        )
+    require_data_dir(settings)
     store = make_store(settings, prepare=not dry_run)
     # A dry run locks nothing, and must not make the folder in which processes ask for locks.
     locker = MemoryLocker(timeout_seconds=0.0) if dry_run else make_locker(settings)

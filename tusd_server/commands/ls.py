@@ -16,6 +16,7 @@ from hooks.events import NAME_KEYS
 from processing.catalog import Catalog
 from processing.medium import Medium, Status
 from tusd_server.app import make_store
+from tusd_server.commands.directory import require_data_dir
 from tusd_server.commands.words import bytes_of, printable, span
 from tusd_server.errors import BadSetting
 from tusd_server.info import UploadInfo, now_utc
@@ -40,8 +41,7 @@ def ls(settings: Settings, choice: Choice, *, as_json: bool) -> int:
 
     Changes nothing. Raises BadSetting when there is no such directory or no usable database.
     """
-    if not settings.data_dir.is_dir():
-        raise _no_directory(settings)
+    require_data_dir(settings)
     if not as_json:
         print(_ROW.format("ID", "STATUS", "SIZE", "AGE", "OWNER", "NAME"))
     if choice.status is None:
@@ -55,18 +55,10 @@ def ls(settings: Settings, choice: Choice, *, as_json: bool) -> int:
 
 def ls_orphans(settings: Settings) -> int:
     """Print the files that belong to no upload, one path a line; the exit status."""
-    if not settings.data_dir.is_dir():
-        raise _no_directory(settings)
+    require_data_dir(settings)
     for path in sorted(make_store(settings, prepare=False).orphans()):
         print(path)
     return 0
-
-
-def _no_directory(settings: Settings) -> BadSetting:
-    return BadSetting(
-        f"There is no data directory {settings.data_dir.absolute()}; "
-        "give the server's own with --data-dir or TUSD_DATA_DIR."
-    )
 
 
 def unfinished(settings: Settings, owner: str | None) -> list[UploadInfo]:

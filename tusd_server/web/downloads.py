@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
-from flask import Response, request, send_file
+from flask import Response, send_file
 
 from processing.sniff import HEAD_BYTES, sniff
 from tusd_server.errors import UploadGone
@@ -51,8 +51,3 @@ def content_disposition(name: str, *, inline: bool) -> str:
     plain = _UNSAFE.sub("_", name.replace("/", "_").replace("\\", "_"))[:150] or "file"
     exact = quote(name[:150], safe="", errors="replace")
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{exact}"
-
-
-def wants_head() -> bool:
-    """True when the answer must have no body."""
-    return request.method == "HEAD"
