@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, or_, select, tuple_, update
 
 from processing.database import Database
-from processing.examined import Examined, Thumbnail
+from processing.examined import Derivative, Examined, Thumbnail
 from processing.medium import Medium, Place, Received, Status, media_id_for
 from processing.migrations import migrate
 from processing.moments import Clock, utc_now
@@ -45,6 +45,7 @@ _THUMBNAIL_COLUMNS = (
     "thumbnail_reason",
     "thumbnail_width",
     "thumbnail_height",
+    "thumbnail_type",
 )
 
 
@@ -344,6 +345,7 @@ def _examined_values(examined: Examined) -> dict[str, Any]:
         "thumbnail_reason": examined.thumbnail.reason,
         "thumbnail_width": examined.thumbnail.width,
         "thumbnail_height": examined.thumbnail.height,
+        "thumbnail_type": examined.thumbnail.content_type,
     }
 
 
@@ -355,14 +357,15 @@ def _medium(row: Mapping[str, Any]) -> Medium:
     values = {name: row[name] for name in _COLUMNS if name not in _THUMBNAIL_COLUMNS}
     values["reasons"] = tuple(Reason(**reason) for reason in row["reasons"])
     values["thumbnail"] = _thumbnail(row)
+    values["derivatives"] = tuple(Derivative(**each) for each in row["derivatives"] or ())
     return Medium(**values)
 
 
 def _thumbnail(row: Mapping[str, Any]) -> Thumbnail | None:
     if row["thumbnail_status"] is None:
         return None
-    status, reason, width, height = (row[name] for name in _THUMBNAIL_COLUMNS)
-    return Thumbnail(status=status, reason=reason, width=width, height=height)
+    status, reason, width, height, kind = (row[name] for name in _THUMBNAIL_COLUMNS)
+    return Thumbnail(status, reason, width, height, kind or "image/jpeg")
 
 
 def _cursor(medium: Medium) -> str:

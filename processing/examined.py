@@ -16,6 +16,22 @@ class Thumbnail:
     reason: str | None
     width: int | None
     height: int | None
+    content_type: str = "image/jpeg"
+
+
+@dataclass(frozen=True, slots=True)
+class Derivative:
+    """One more file made from a medium; its sides in pixels, its size in bytes.
+
+    `name` is unique within its medium; `path` is relative to the data directory.
+    """
+
+    name: str
+    content_type: str
+    path: str
+    width: int
+    height: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from processing.examined import Thumbnail
+from processing.examined import Derivative, Thumbnail
 from processing.reasons import Reason
 
 Status = Literal[
@@ -77,6 +77,8 @@ class Medium:
     `content_type` is the client's claim until the file was examined, and the truth from then on.
     `path` and `thumbnail_path` are relative to the data directory; they are reserved before the
     files arrive there, so only `status` and `thumbnail` say what can be read.
+    `backend_id` is the posts backend's own name for the medium. `deleted_because` tells which of
+    `published`, `asked` and `retention` removed the files.
     """
 
     id: str
@@ -108,6 +110,9 @@ class Medium:
     registered_at: datetime | None
     published_at: datetime | None
     deleted_at: datetime | None
+    backend_id: str | None
+    derivatives: tuple[Derivative, ...]
+    deleted_because: str | None
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -37,7 +37,10 @@ NO_DELAY = timedelta(0)
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One row of the queue, as it was when it was read."""
+    """One row of the queue, as it was when it was read.
+
+    `rank_at` orders the visible jobs; `step` and `progress` (0 to 1) tell what its worker does.
+    """
 
     id: int
     kind: str
@@ -49,6 +52,10 @@ class Job:
     last_error: str | None
     parked: bool
     created_at: datetime
+    media_id: str | None
+    rank_at: datetime
+    step: str | None
+    progress: float | None
 
 
 class Queue:
@@ -90,6 +97,10 @@ class Queue:
             "last_error": None,
             "parked": False,
             "created_at": now,
+            "media_id": payload.get("media_id"),
+            "rank_at": now + delay,
+            "step": None,
+            "progress": None,
         }
         return connection.scalar(self._insert, values) is not None
 

@@ -77,6 +77,10 @@ media = Table(
     Column("registered_at", UtcDateTime),
     Column("published_at", UtcDateTime),
     Column("deleted_at", UtcDateTime),
+    Column("backend_id", String),
+    Column("thumbnail_type", String),
+    Column("derivatives", JSON),
+    Column("deleted_because", String),
     Index("ix_media_created", "created_at", "id"),
     Index("ix_media_owner_created", "owner", "created_at", "id"),
     Index("ix_media_post", "post_id"),
@@ -96,7 +100,13 @@ jobs = Table(
     Column("last_error", String),
     Column("parked", Boolean, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("media_id", String),
+    Column("rank_at", UtcDateTime, nullable=False),
+    Column("step", String),
+    Column("progress", Float),
     Index("ix_jobs_parked_visible", "parked", "visible_at"),
+    Index("ix_jobs_media", "media_id"),
+    Index("ix_jobs_parked_rank", "parked", "rank_at"),
 )
 
 posts = Table(
