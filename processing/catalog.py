@@ -225,18 +225,20 @@ class Catalog:
             media_id, ("ready", "failed"), status="rejected", reasons=_reasons_json(reasons)
         )
 
-    def failed(self, job: Job, reason: Reason, error: str) -> bool:
+    def failed(self, job: Job, reason: Reason | None, error: str) -> bool:
         """Received, processing or ready -> failed, and its job parked with `error`, as one.
 
-        False, and nothing is changed, when the job has another worker by now.
+        Without a reason only the job is parked: the medium does not depend on it. False, and
+        nothing is changed, when the job has another worker by now.
         """
-        values = {"status": "failed", "reasons": _reasons_json([reason])}
 
         def work(connection: Connection) -> bool:
             if not self.queue.park_within(connection, job, error):
                 return False
-            allowed: Sequence[Status] = ("received", "processing", "ready")
-            self._change_within(connection, str(job.payload.get("media_id")), allowed, values)
+            if reason is not None:
+                values = {"status": "failed", "reasons": _reasons_json([reason])}
+                allowed: Sequence[Status] = ("received", "processing", "ready")
+                self._change_within(connection, str(job.media_id), allowed, values)
             return True
 
         return self.database.write(work)

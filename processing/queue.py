@@ -40,6 +40,8 @@ class Job:
     """One row of the queue, as it was when it was read.
 
     `rank_at` orders the visible jobs; `step` and `progress` (0 to 1) tell what its worker does.
+    `begun_at` is its creation or its last replay, `postponed` how often since then the work
+    found that a service it needs is away.
     """
 
     id: int
@@ -56,6 +58,8 @@ class Job:
     rank_at: datetime
     step: str | None
     progress: float | None
+    begun_at: datetime
+    postponed: int
 
 
 class Queue:
@@ -101,6 +105,8 @@ class Queue:
             "rank_at": now + delay,
             "step": None,
             "progress": None,
+            "begun_at": now,
+            "postponed": 0,
         }
         return connection.scalar(self._insert, values) is not None
 
@@ -135,6 +141,20 @@ class Queue:
         """Give the job back until `delay` has passed; False when it is no longer ours."""
         return self._as_owner(
             job, visible_at=self._clock() + delay, token=None, last_error=error[:ERROR_LENGTH]
+        )
+
+    def postpone(self, job: Job, error: str, delay: timedelta) -> bool:
+        """`retry` without having used up an attempt; False when the job is no longer ours.
+
+        Only this attempt is given back: those that ended with a worker's death stay counted.
+        """
+        return self._as_owner(
+            job,
+            visible_at=self._clock() + delay,
+            token=None,
+            last_error=error[:ERROR_LENGTH],
+            attempts=max(0, job.attempts - 1),
+            postponed=job.postponed + 1,
         )
 
     def release(self, job: Job) -> bool:
@@ -175,10 +195,11 @@ class Queue:
         return self._database.read(lambda c: [_job(row) for row in c.execute(query)])
 
     def _unpark(self) -> Update:
+        now = self._clock()
         return (
             update(jobs)
             .where(jobs.c.parked.is_(True))
-            .values(parked=False, attempts=0, token=None, visible_at=self._clock())
+            .values(parked=False, attempts=0, postponed=0, token=None, visible_at=now, begun_at=now)
         )
 
     def _as_owner(self, job: Job, **values: Any) -> bool:

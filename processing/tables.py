@@ -104,6 +104,8 @@ jobs = Table(
     Column("rank_at", UtcDateTime, nullable=False),
     Column("step", String),
     Column("progress", Float),
+    Column("begun_at", UtcDateTime, nullable=False),
+    Column("postponed", Integer, nullable=False),
     Index("ix_jobs_parked_visible", "parked", "visible_at"),
     Index("ix_jobs_media", "media_id"),
     Index("ix_jobs_parked_rank", "parked", "rank_at"),

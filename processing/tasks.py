@@ -25,6 +25,7 @@ from processing.catalog import PROCESS, REGISTER, Catalog
 from processing.declared import Declared
 from processing.examined import Examined
 from processing.medium import Medium
+from processing.patience import GiveUp, NotNow
 from processing.posting import PostsBackend
 from processing.queue import Job
 from processing.reasons import Rejected
@@ -78,9 +79,14 @@ class Tasks:
         self._by_kind = {PROCESS: self._process, REGISTER: self._register}
 
     def run(self, job: Job) -> str:
-        """Do the job and say how it ended; any exception means that it may be tried again."""
+        """Do the job and say how it ended.
+
+        NotNow and GiveUp say how further tries are made; any other exception means that it may
+        be tried again a few times.
+        """
         if job.kind not in self._by_kind:
-            raise LookupError(f"This worker does not know jobs of the kind {job.kind!r}.")
+            # Put by a newer version, whose workers may be about to start.
+            raise NotNow(f"This worker does not know jobs of the kind {job.kind!r}.")
         medium = self._medium(str(job.payload["media_id"]))
         self._by_kind[job.kind](medium)
         return self._settle(medium)
@@ -133,7 +139,7 @@ class Tasks:
     def _medium(self, media_id: str) -> Medium:
         medium = self._catalog.get(media_id)
         if medium is None:
-            raise LookupError(f"There is no medium {media_id}; its job has nothing to work on.")
+            raise GiveUp(f"There is no medium {media_id}; its job has nothing to work on.")
         return medium
 
 

@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from processing.catalog import PROCESS, Catalog
+from processing.catalog import Catalog
+from processing.fates import Cause, reason_for
+from processing.moments import Clock, utc_now
+from processing.patience import GiveUp, NotNow
 from processing.queue import Job
-from processing.reasons import Reason
 from processing.tasks import Tasks
 from processing.wake import Waker
 
@@ -20,6 +22,7 @@ IDLE_SECONDS = 1.0
 SLOT_SECONDS = 0.25
 AFTER_DATABASE_ERROR_SECONDS = 1.0
 HEARTBEATS_PER_LEASE = 3
+TAKEN_OVER = "taken over by another worker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,12 @@ class Pace:
 
     `lease_seconds` is how late a killed worker's job is taken up by another. `job_attempts`
     counts runs, also those that ended with the worker's death. The pause before the next try
-    is `backoff_seconds`, doubled with each one, `longest_backoff_seconds` at most. `stop` waits
-    `shutdown_seconds` for running jobs; the reconciler runs every `reconcile_seconds`.
+    is `backoff_seconds`, doubled with each one, `longest_backoff_seconds` at most.
+
+    A job whose work raises NotNow uses up no attempt and is tried for `patience_seconds`; its
+    pauses are drawn from 0 to `backoff_seconds`, doubled with each one, `longest_pause_seconds`
+    at most. `stop` waits `shutdown_seconds` for running jobs; the rounds are made every
+    `reconcile_seconds`.
     """
 
     concurrency: int = 2
@@ -37,6 +44,8 @@ class Pace:
     job_attempts: int = 5
     backoff_seconds: float = 2.0
     longest_backoff_seconds: float = 300.0
+    patience_seconds: float = 24 * 3600.0
+    longest_pause_seconds: float = 900.0
     shutdown_seconds: float = 10.0
     reconcile_seconds: float = 60.0
 
@@ -52,10 +61,12 @@ class Worker:
         rounds: Sequence[Callable[[], object]],
         waker: Waker,
         pace: Pace | None = None,
+        clock: Clock = utc_now,
     ) -> None:
         """Nothing runs before `run`; `rounds` are made at the start and every
         `reconcile_seconds`, one after the other, and log their own failures.
         """
+        self._clock = clock
         self._catalog = catalog
         self._queue = catalog.queue
         self._tasks = tasks
@@ -137,9 +148,14 @@ class Worker:
     def _attempt(self, job: Job) -> str:
         most = self._pace.job_attempts
         if job.attempts > most:
-            return self._fail(job, job.last_error or f"Its worker died in each of {most} tries.")
+            error = job.last_error or f"Its worker died in each of {most} tries."
+            return self._fail(job, Cause.CRASH, error)
         try:
             outcome = self._tasks.run(job)
+        except NotNow as refusal:
+            return self._postpone(job, refusal)
+        except GiveUp as refusal:
+            return self._fail(job, Cause.ERROR, str(refusal))
         except Exception as error:
             logger.warning("job %s failed in try %d", job.key, job.attempts, exc_info=True)
             return self._try_again(job, f"{type(error).__name__}: {error}")
@@ -148,21 +164,38 @@ class Worker:
 
     def _try_again(self, job: Job, error: str) -> str:
         if job.attempts >= self._pace.job_attempts:
-            return self._fail(job, error)
+            return self._fail(job, Cause.ERROR, error)
         delay = self._backoff(job.attempts)
         if not self._queue.retry(job, error, timedelta(seconds=delay)):
-            return "taken over by another worker"
+            return TAKEN_OVER
         return f"to be tried again in {delay:.1f} s"
 
-    def _fail(self, job: Job, error: str) -> str:
-        code = "processing_failed" if job.kind == PROCESS else "registration_failed"
-        reason = Reason(code, _SENTENCES[code])
-        return "failed" if self._catalog.failed(job, reason, error) else "taken over"
+    def _postpone(self, job: Job, refusal: NotNow) -> str:
+        give_up_at = job.begun_at + timedelta(seconds=self._pace.patience_seconds)
+        left = (give_up_at - self._clock()).total_seconds()
+        if left <= 0:
+            return self._fail(job, Cause.AWAY, str(refusal))
+        # The last try is made when the patience ends, and not one pause before.
+        delay = min(left, self._pause(job.postponed, refusal.after_seconds or 0.0))
+        if not self._queue.postpone(job, str(refusal), timedelta(seconds=delay)):
+            return TAKEN_OVER
+        return f"postponed by {delay:.1f} s: {refusal}"
+
+    def _fail(self, job: Job, cause: Cause, error: str) -> str:
+        parked = self._catalog.failed(job, reason_for(job.kind, cause), error)
+        return "failed" if parked else TAKEN_OVER
 
     def _backoff(self, attempts: int) -> float:
         longest = self._pace.longest_backoff_seconds
         pause = min(longest, self._pace.backoff_seconds * 2.0 ** (attempts - 1))
         return pause * random.uniform(0.5, 1.0)  # noqa: S311 (jitter, no secret)
+
+    def _pause(self, postponed: int, at_least: float) -> float:
+        # Full jitter: all jobs were put off by the same outage, and must not come back as one.
+        longest = self._pace.longest_pause_seconds
+        bound = min(longest, self._pace.backoff_seconds * 2.0 ** min(postponed, 30))
+        drawn = random.uniform(0.0, bound)  # noqa: S311 (jitter, no secret)
+        return min(longest, max(drawn, at_least))
 
     def _renew_leases(self) -> None:
         with self._lock:
@@ -188,12 +221,6 @@ class Worker:
                 _logged(errand)
 
         threading.Thread(target=loop, daemon=True, name=f"worker {errand.__name__}").start()
-
-
-_SENTENCES = {
-    "processing_failed": "The server could not examine the file; its operator can try again.",
-    "registration_failed": "The post could not be told of the file; the operator can try again.",
-}
 
 
 def _token(job: Job) -> str:

@@ -50,6 +50,16 @@ def _seconds(text: str) -> float:
     return number
 
 
+def _hours(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 < number <= 8760:
+        raise ValueError("a positive number of hours, such as 24 or 0.5")
+    return number
+
+
 _UNITS = {"": 1, "B": 1, "K": 1024, "M": MIB, "G": 1024 * MIB, "T": 1024 * 1024 * MIB}
 
 
@@ -233,6 +243,12 @@ class Settings:
     )
     job_attempts: int = _setting(
         4, _positive_int, "Tries of a job, crashes included, before it is parked as failed."
+    )
+    retry_hours: float = _setting(
+        24.0,
+        _hours,
+        "How long a job is tried again while a service that it needs is away (the posts backend, "
+        "a virus scanner), before it is parked as failed, in hours.",
     )
     job_lease_seconds: float = _setting(
         60.0, _seconds, "After this silence of its worker a job is given to another, in seconds."

@@ -45,6 +45,7 @@ def make_worker(settings: Settings) -> Worker:
         concurrency=settings.worker_concurrency,
         lease_seconds=settings.job_lease_seconds,
         job_attempts=settings.job_attempts,
+        patience_seconds=settings.retry_hours * 3600.0,
         shutdown_seconds=settings.shutdown_seconds,
     )
     return Worker(

@@ -149,6 +149,7 @@ def test_the_closed_list_is_used_up() -> None:
         *("duration_unknown", "video_too_large_dimensions"),
         # Not the pipeline's: of the posts backend and of the worker.
         *("post_of_another_user", "processing_failed", "registration_failed"),
+        *("processing_crashed", "processing_unavailable", "posts_unavailable"),
     }
     assert {code for _, code in REJECTED.values()} | elsewhere == set(REASONS)
 

@@ -100,6 +100,31 @@ def test_a_retry_waits_and_remembers_why(queue: Queue, clock: FakeClock) -> None
     assert (job.attempts, job.last_error) == (2, "disk full")
 
 
+def test_a_postponed_job_has_used_up_no_attempt_of_its_own(queue: Queue, clock: FakeClock) -> None:
+    put(queue)
+    claimed(queue)
+    clock.advance(LEASE)
+    after_a_crash = claimed(queue)
+    assert queue.postpone(after_a_crash, "the backend is away", timedelta(seconds=8))
+    assert not queue.postpone(after_a_crash, "twice", timedelta(0))
+    assert queue.claim(LEASE) is None
+    clock.advance(8)
+    job = claimed(queue)
+    assert (job.attempts, job.postponed, job.last_error) == (2, 1, "the backend is away")
+
+
+def test_a_replayed_job_is_as_patient_as_a_new_one(queue: Queue, clock: FakeClock) -> None:
+    put(queue)
+    queue.postpone(claimed(queue), "the backend is away", timedelta(seconds=8))
+    clock.advance(8)
+    queue.park(claimed(queue), "the backend is away")
+    clock.advance(60)
+    assert queue.replay(queue.failed()[0].id)
+    job = claimed(queue)
+    assert (job.postponed, job.begun_at) == (0, clock.now)
+    assert job.created_at < job.begun_at
+
+
 def test_a_released_job_is_free_at_once_with_its_attempt_given_back(queue: Queue) -> None:
     put(queue)
     assert queue.release(claimed(queue))

@@ -8,6 +8,7 @@ from processing.catalog import Catalog
 from processing.declared import Declared
 from processing.examined import Examined
 from processing.medium import Medium
+from processing.patience import GiveUp, NotNow
 from processing.queue import Job
 from processing.reasons import Reason, Rejected
 from processing.shelf import Shelf
@@ -193,13 +194,13 @@ def test_a_medium_deleted_while_its_job_runs_leaves_nothing(room: Room) -> None:
 
 def test_an_unknown_kind_of_job_is_an_error(room: Room) -> None:
     room.catalog.queue.put("dance", "dance:1", {})
-    with pytest.raises(LookupError, match="'dance'"):
+    with pytest.raises(NotNow, match="'dance'"):
         room.run(room.tasks())
 
 
 def test_a_job_without_a_record_is_an_error(room: Room) -> None:
     room.catalog.queue.put("process", "process:x", {"media_id": "x"})
-    with pytest.raises(LookupError, match="no medium x"):
+    with pytest.raises(GiveUp, match="no medium x"):
         room.run(room.tasks())
 
 

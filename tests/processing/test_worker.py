@@ -4,6 +4,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from processing.catalog import Catalog
 from processing.declared import Declared
 from processing.examined import Examined
 from processing.moments import utc_now
+from processing.patience import GiveUp, NotNow
 from processing.worker import Worker
 from tests.records import EXAMINED, FolderFiles, examine, known, migrated, received, worker_for
 from tests.services import wait_until
@@ -126,6 +128,104 @@ def test_a_file_that_killed_every_worker_is_not_tried_once_more(
         reaches(catalog, media_id, "failed")
     (parked,) = catalog.queue.failed()
     assert parked.last_error == "Its worker died in each of 2 tries."
+    assert [r.code for r in known(catalog, media_id).reasons] == ["processing_crashed"]
+
+
+def test_a_service_that_is_away_uses_up_no_try(catalog: Catalog, tmp_path: Path) -> None:
+    tries: list[Path] = []
+
+    def sixth_time_lucky(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+        tries.append(source)
+        if len(tries) < 6:
+            raise NotNow("The scanner is away.")
+        return examine(source, declared, thumbnail_to)
+
+    media_id = receive(catalog, tmp_path)
+    with at_work(worker_for(catalog, tmp_path, sixth_time_lucky, job_attempts=1)):
+        reaches(catalog, media_id, "ready")
+    assert len(tries) == 6
+
+
+def test_patience_ends(catalog: Catalog, tmp_path: Path) -> None:
+    tries: list[Path] = []
+
+    def away(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+        tries.append(source)
+        raise NotNow("The scanner is away.")
+
+    media_id = receive(catalog, tmp_path)
+    with at_work(worker_for(catalog, tmp_path, away, job_attempts=1, patience_seconds=0.5)):
+        reaches(catalog, media_id, "failed")
+    (parked,) = catalog.queue.failed()
+    assert (parked.attempts, parked.last_error) == (1, "The scanner is away.")
+    assert parked.postponed == len(tries) - 1 >= 1
+    assert utc_now() - parked.begun_at >= timedelta(seconds=0.5)
+    assert [r.code for r in known(catalog, media_id).reasons] == ["processing_unavailable"]
+
+
+def test_a_service_may_say_how_long_to_leave_it_alone(catalog: Catalog, tmp_path: Path) -> None:
+    def busy(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+        raise NotNow("The scanner is busy.", after_seconds=600)
+
+    receive(catalog, tmp_path)
+    with at_work(worker_for(catalog, tmp_path, busy)):
+        wait_until(lambda: catalog.queue.waiting()[0].postponed == 1, "the first try")
+    (waiting,) = catalog.queue.waiting()
+    assert timedelta(seconds=590) < waiting.visible_at - utc_now() <= timedelta(seconds=600)
+
+
+def test_the_services_wish_is_bounded(catalog: Catalog, tmp_path: Path) -> None:
+    def busy(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+        raise NotNow("The scanner is busy.", after_seconds=1e9)
+
+    receive(catalog, tmp_path)
+    with at_work(worker_for(catalog, tmp_path, busy, longest_pause_seconds=5.0)):
+        wait_until(lambda: catalog.queue.waiting()[0].postponed == 1, "the first try")
+    assert catalog.queue.waiting()[0].visible_at - utc_now() <= timedelta(seconds=5)
+
+
+def test_a_worker_that_dies_while_the_service_is_away_is_still_counted(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    """Postponements give back their own attempt and no other."""
+
+    def away(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+        raise NotNow("The scanner is away.")
+
+    media_id = receive(catalog, tmp_path)
+    assert catalog.queue.claim(lease_seconds=0.0) is not None
+    with at_work(worker_for(catalog, tmp_path, away, job_attempts=2)):
+        wait_until(lambda: catalog.queue.waiting()[0].postponed >= 3, "three postponements")
+    assert catalog.queue.waiting()[0].attempts == 1
+    wait_until(lambda: catalog.queue.claim(lease_seconds=0.0) is not None, "the next turn")
+    with at_work(worker_for(catalog, tmp_path, away, job_attempts=2)):
+        reaches(catalog, media_id, "failed")
+    assert [r.code for r in known(catalog, media_id).reasons] == ["processing_crashed"]
+
+
+def test_what_no_further_try_can_help_is_parked_at_once(catalog: Catalog, tmp_path: Path) -> None:
+    tries: list[Path] = []
+
+    def hopeless(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+        tries.append(source)
+        raise GiveUp("The scanner does not know us.")
+
+    media_id = receive(catalog, tmp_path)
+    with at_work(worker_for(catalog, tmp_path, hopeless)):
+        reaches(catalog, media_id, "failed")
+    assert len(tries) == 1
+    assert catalog.queue.failed()[0].last_error == "The scanner does not know us."
+
+
+def test_a_job_that_its_medium_does_not_depend_on_fails_alone(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    media_id = receive(catalog, tmp_path)
+    catalog.queue.put("dance", "dance", {"media_id": media_id})
+    with at_work(worker_for(catalog, tmp_path, patience_seconds=0.05)):
+        reaches(catalog, media_id, "ready")
+        wait_until(lambda: len(catalog.queue.failed()) == 1, "the end of the other job")
+    assert known(catalog, media_id).status == "ready"
 
 
 def test_a_killed_worker_leaves_its_job_to_another(
