@@ -3,10 +3,9 @@
 from hooks.base import Hooks
 from hooks.events import POST_KEY, HookEvent, HookRejected
 from processing.declared import Declared
+from processing.judge import judge
 from processing.medium import POST_ID_LENGTH, is_post_id
-from processing.sniff import KINDS, sniff
-
-_ALLOWED = ", ".join(kind.content_type for kind in KINDS)
+from processing.reasons import Rejected
 
 
 class ContentCheck(Hooks):
@@ -23,22 +22,15 @@ class ContentCheck(Hooks):
             )
 
     def first_bytes(self, event: HookEvent, head: bytes) -> None:
-        """`type_not_allowed` or `type_mismatch`; the parts of a concatenation are not judged."""
+        """The verdict of `processing.judge`, given early.
+
+        The parts of a concatenation are not judged.
+        """
         # Only the first part of a concatenation begins as the whole file does.
         if event.upload.is_partial:
             return
-        kind = sniff(head)
-        if kind is None:
-            raise HookRejected(
-                "type_not_allowed",
-                f"The first bytes are of no type that is accepted; send one of {_ALLOWED}.",
-                kind="content",
-            )
-        said = Declared(event.upload.file_name, event.upload.content_type).families()
-        if any(family != kind.media_type for family in said):
-            raise HookRejected(
-                "type_mismatch",
-                f"The file is {kind.content_type} but was declared as {' and '.join(said)}; "
-                "declare what it is.",
-                kind="content",
-            )
+        try:
+            judge(head, Declared(event.upload.file_name, event.upload.content_type))
+        except Rejected as rejected:
+            reason = rejected.reasons[0]
+            raise HookRejected(reason.code, reason.message, kind="content") from rejected

@@ -1,9 +1,14 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from hooks.content import ContentCheck
 from hooks.events import HookEvent, HookRejected, UploadFacts
+from processing.declared import Declared
+from processing.reasons import Reason, Rejected
+from processing.steps.case import Case
+from processing.steps.sniff import sniff_step
 from tests.records import START
 
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF"
@@ -27,14 +32,29 @@ def test_an_image_that_is_one_passes(metadata: dict[str, str]) -> None:
     ContentCheck().first_bytes(event(**metadata), JPEG)
 
 
-@pytest.mark.parametrize(
-    "head", [b"", b"hello, I am a text", b"#EXTM3U\n", b"%PDF-1.7", b"\0" * 99]
-)
+@pytest.mark.parametrize("head", [b"hello, I am a text", b"#EXTM3U\n", b"%PDF-1.7", b"\0" * 99])
 def test_other_types_are_refused_whatever_they_are_called(head: bytes) -> None:
     with pytest.raises(HookRejected) as refused:
         ContentCheck().first_bytes(event(filename="a.mp4", filetype="video/mp4"), head)
     assert (refused.value.code, refused.value.kind) == ("type_not_allowed", "content")
-    assert "image/jpeg" in refused.value.message
+    assert "send JPG, PNG, " in refused.value.message
+
+
+def test_no_bytes_at_all_are_no_medium() -> None:
+    with pytest.raises(HookRejected) as refused:
+        ContentCheck().first_bytes(event(filename="a.mp4"), b"")
+    assert refused.value.code == "empty_file"
+
+
+@pytest.mark.parametrize("head", [b"", b"a text", JPEG])
+def test_the_pipeline_says_the_same_in_the_same_words(tmp_path: Path, head: bytes) -> None:
+    (tmp_path / "file").write_bytes(head)
+    said = Declared("a.mp4", "video/mp4")
+    with pytest.raises(HookRejected) as early:
+        ContentCheck().first_bytes(event(filename="a.mp4", filetype="video/mp4"), head)
+    with pytest.raises(Rejected) as late:
+        sniff_step(Case(tmp_path / "file", said, len(head)))
+    assert late.value.reasons == (Reason(early.value.code, early.value.message),)
 
 
 @pytest.mark.parametrize(
