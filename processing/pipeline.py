@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from processing.clamd import Clamd
 from processing.declared import Declared
 from processing.examined import Examined
 from processing.limits import Limits
@@ -11,6 +12,7 @@ from processing.sandbox import Sandbox
 from processing.steps.case import Case, Picture, Step
 from processing.steps.digest import digest_step
 from processing.steps.probe import ProbeStep
+from processing.steps.scan import ScanStep
 from processing.steps.sniff import sniff_step
 from processing.steps.thumbnail import ThumbnailStep
 from processing.steps.validate import SizeStep, ValidateStep
@@ -30,6 +32,7 @@ class Pipeline:
     limits: Limits
     tools: Tools
     timeout_seconds: float
+    clamd: Clamd | None = None
     steps: tuple[Step, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -37,6 +40,7 @@ class Pipeline:
         steps: tuple[Step, ...] = (
             sniff_step,
             SizeStep(self.limits),
+            *([] if self.clamd is None else [ScanStep(self.clamd)]),
             ProbeStep(self.limits, self.tools, sandbox),
             ValidateStep(self.limits),
             digest_step,

@@ -8,6 +8,8 @@ REASONS: Final[dict[str, str]] = {
     "type_not_allowed": "The first bytes are not those of a whitelisted image or video type.",
     "type_mismatch": "The file was declared as one family (image, video) and holds another.",
     "file_too_large": "The file has more bytes than its family may have.",
+    "infected": "The virus scanner found something; the sentence names it.",
+    "not_scannable": "The file goes beyond a limit of the virus scanner.",
     "truncated": "The end of the file is missing.",
     "unreadable": "The decoder found the file broken.",
     "unprocessable": "Examining the file crashed, or took more time or memory than is allowed.",

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -77,6 +77,40 @@ def postgres_server() -> Iterator[str]:
         finally:
             # SIGINT is PostgreSQL's fast shutdown; SIGKILL would leave its children behind.
             server.send_signal(2)
+            server.wait(timeout=START_SECONDS)
+
+
+@contextmanager
+def clamd(
+    signatures: Mapping[str, bytes], *, tcp: int | None = None, **options: object
+) -> Iterator[str]:
+    """ClamAV's daemon that knows only these byte strings, by name; the value is its address.
+
+    It listens on the port `tcp`, or else on a Unix socket; `options` are lines of its
+    configuration, such as `StreamMaxLength="1M"`.
+    """
+    program = shutil.which("clamd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None:
+        raise ServiceMissing("clamd is not installed; Debian's package is clamav-daemon.")
+    with tempfile.TemporaryDirectory(prefix="clamd-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        lines = {"Foreground": "yes", "DatabaseDirectory": folder, "TemporaryDirectory": folder}
+        place = {"TCPSocket": tcp, "TCPAddr": "127.0.0.1"} if tcp else {"LocalSocket": f"{name}/s"}
+        config = {**lines, **place, **options}
+        (folder / "clamd.conf").write_text("".join(f"{k} {v}\n" for k, v in config.items()))
+        known = "".join(f"{name}:0:*:{content.hex()}\n" for name, content in signatures.items())
+        (folder / "test.ndb").write_text(known)
+        server = subprocess.Popen(
+            [program, "-c", str(folder / "clamd.conf")],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            here = (lambda: _accepts(tcp)) if tcp else (folder / "s").exists
+            wait_until(here, "the start of clamd")
+            yield f"127.0.0.1:{tcp}" if tcp else f"{name}/s"
+        finally:
+            server.terminate()
             server.wait(timeout=START_SECONDS)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from processing.clamd import Address
 from processing.limits import Limits
 from tusd_server.errors import BadSetting
 
@@ -14,6 +15,7 @@ PREFIX = "TUSD_"
 CLIENT_VARIABLES = frozenset({"TUSD_URL", "TUSD_TOKEN"})
 """What `tusd-server upload` reads; a server started from the same shell is not disturbed."""
 MIB = 1024 * 1024
+_RULES = Limits()
 
 Durability = Literal["finish", "chunk", "none"]
 Auth = Literal["jwt", "off"]
@@ -112,6 +114,10 @@ def _text(text: str) -> str:
 
 def _optional(text: str) -> str | None:
     return _text(text) or None
+
+
+def _clamd_address(text: str) -> str | None:
+    return str(Address.from_text(text)) if text else None
 
 
 def _setting(default: Any, read: Callable[[str], Any], doc: str, *, secret: bool = False) -> Any:
@@ -256,20 +262,38 @@ class Settings:
     media_timeout_seconds: float = _setting(
         60.0, _seconds, "Longest run of one probe or thumbnail child process, in seconds."
     )
+    clamav: str | None = _setting(
+        None,
+        _clamd_address,
+        "ClamAV's daemon, as `host:port` or the path of its Unix socket; every file is scanned "
+        "before it is decoded, and waits while the daemon is away.",
+    )
     url_lifetime_seconds: float = _setting(
         3600.0, _seconds, "Validity of the signed `url` and `thumbnail_url`, in seconds."
     )
 
-    video_min_seconds: float = _setting(1.0, _seconds, "Shortest video, in seconds.")
-    video_max_seconds: float = _setting(180.0, _seconds, "Longest video, in seconds.")
-    video_max_side: int = _setting(4096, _positive_int, "Longest side of a video, in pixels.")
-    video_max_size: int = _setting(500 * MIB, _size, "Largest video, in bytes.")
-    image_min_side: int = _setting(100, _positive_int, "Shortest side of an image, in pixels.")
-    image_max_side: int = _setting(
-        4096, _positive_int, "Longest side of an image, in pixels; 24 megapixel phones need 5712."
+    video_min_seconds: float = _setting(
+        _RULES.video_min_seconds, _seconds, "Shortest video, in seconds."
     )
-    image_max_size: int = _setting(20 * MIB, _size, "Largest image, in bytes.")
-    thumbnail_side: int = _setting(640, _positive_int, "Longest side of a thumbnail, in pixels.")
+    video_max_seconds: float = _setting(
+        _RULES.video_max_seconds, _seconds, "Longest video, in seconds."
+    )
+    video_max_side: int = _setting(
+        _RULES.video_max_side, _positive_int, "Longest side of a video, in pixels."
+    )
+    video_max_size: int = _setting(_RULES.video_max_size, _size, "Largest video, in bytes.")
+    image_min_side: int = _setting(
+        _RULES.image_min_side, _positive_int, "Shortest side of an image, in pixels."
+    )
+    image_max_side: int = _setting(
+        _RULES.image_max_side,
+        _positive_int,
+        "Longest side of an image, in pixels; 24 megapixel phones need 5712.",
+    )
+    image_max_size: int = _setting(_RULES.image_max_size, _size, "Largest image, in bytes.")
+    thumbnail_side: int = _setting(
+        _RULES.thumbnail_side, _positive_int, "Longest side of a thumbnail, in pixels."
+    )
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **overrides: Any) -> "Settings":

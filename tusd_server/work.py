@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from hooks.posts import EmbeddedPosts
 from processing.catalog import Catalog
+from processing.clamd import Address, Clamd
 from processing.pipeline import Pipeline
 from processing.reconciler import Reconciler
 from processing.shelf import Shelf
@@ -28,7 +29,12 @@ def make_worker(settings: Settings) -> Worker:
     work_dir = settings.state_dir / "work"
     store, locker = make_store(settings), make_locker(settings)
     files = FinishedUploads(store, locker, catalog)
-    pipeline = Pipeline(settings.limits, Tools.found(), settings.media_timeout_seconds)
+    pipeline = Pipeline(
+        settings.limits,
+        Tools.found(),
+        settings.media_timeout_seconds,
+        clamd=Clamd(Address.from_text(settings.clamav)) if settings.clamav else None,
+    )
     tasks = Tasks(
         catalog=catalog,
         examine=pipeline.examine,

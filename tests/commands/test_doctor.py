@@ -15,7 +15,7 @@ from processing.sandbox import Sandbox
 from processing.tools import Tools
 from tests.live import SECRET
 from tests.records import migrated
-from tests.services import ServiceMissing, free_port, redis_server
+from tests.services import ServiceMissing, clamd, free_port, redis_server
 from tests.shell import Cli
 from tusd_server.commands import doctor_data, doctor_tools
 from tusd_server.commands.finding import Finding
@@ -207,6 +207,28 @@ def test_redis(data_dir: Path) -> None:
     except ServiceMissing as missing:
         pytest.skip(str(missing))
     assert finding == Finding("ok", "redis", "It answers.")
+
+
+def test_no_virus_scanner_is_no_line(data_dir: Path) -> None:
+    assert doctor_data.check_clamav(settings(data_dir)) is None
+
+
+def test_a_virus_scanner_that_does_not_answer(data_dir: Path) -> None:
+    finding = doctor_data.check_clamav(settings(data_dir, clamav=f"127.0.0.1:{free_port()}"))
+    assert finding is not None
+    assert finding.level == "fail"
+    assert finding.sentence.startswith("TUSD_CLAMAV does not answer, so no medium passes: ")
+
+
+def test_a_virus_scanner(data_dir: Path) -> None:
+    try:
+        with clamd({"Tusd.Test": b"a signature"}) as place:
+            finding = doctor_data.check_clamav(settings(data_dir, clamav=place))
+    except ServiceMissing as missing:
+        pytest.skip(str(missing))
+    assert finding is not None
+    assert finding.level == "ok"
+    assert finding.sentence.startswith("ClamAV ")
 
 
 def test_a_program_that_does_not_run(tmp_path: Path) -> None:

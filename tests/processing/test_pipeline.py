@@ -147,6 +147,7 @@ def test_the_closed_list_is_used_up() -> None:
     elsewhere = {
         *("type_mismatch", "file_too_large", "unprocessable"),
         *("duration_unknown", "video_too_large_dimensions"),
+        *("infected", "not_scannable"),
         # Not the pipeline's: of the posts backend and of the worker.
         *("post_of_another_user", "processing_failed", "registration_failed"),
         *("processing_crashed", "processing_unavailable", "posts_unavailable"),

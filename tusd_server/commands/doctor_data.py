@@ -1,4 +1,4 @@
-"""Checks of what the settings point to: directory, disk, database, secret, redis."""
+"""Checks of what the settings point to: directory, disk, database, secret, redis, scanner."""
 
 import os
 import shutil
@@ -13,8 +13,10 @@ from flask import Flask
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from processing.clamd import Address, Clamd
 from processing.database import Database
 from processing.migrations import HEAD
+from processing.patience import NotNow
 from processing.shelf import UPLOADS
 from tusd_server.app import make_store
 from tusd_server.auth import Auth
@@ -158,6 +160,17 @@ def check_redis(settings: Settings) -> Finding | None:
     return ok("redis", "It answers.")
 
 
+def check_clamav(settings: Settings) -> Finding | None:
+    """The virus scanner answers, where there is to be one."""
+    if settings.clamav is None:
+        return None
+    try:
+        version = Clamd(Address.from_text(settings.clamav)).version()
+    except NotNow as error:
+        return fail("clamav", f"TUSD_CLAMAV does not answer, so no medium passes: {error}")
+    return ok("clamav", f"{version.partition('/')[0]} answers.")
+
+
 def _existing(directory: Path) -> Path:
     """The directory, or the nearest one above that is there."""
     return next(place for place in (directory, *directory.parents) if os.path.lexists(place))
@@ -176,5 +189,6 @@ CHECKS: Mapping[str, Callable[[Settings], Finding | None]] = {
     "secret": check_secret,
     "auth": check_auth,
     "redis": check_redis,
+    "clamav": check_clamav,
 }
 """The checks by the names on their lines, in the order of those; None is no line."""
