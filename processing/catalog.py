@@ -11,12 +11,14 @@ that hold the same job do no harm.
 import base64
 import binascii
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, or_, select, tuple_, update
 
+from processing import turns
 from processing.database import Database
+from processing.declared import Declared
 from processing.examined import Derivative, Examined, Thumbnail
 from processing.medium import Medium, Place, Received, Status, media_id_for
 from processing.migrations import migrate
@@ -81,7 +83,9 @@ class Catalog:
         if connection.scalar(self._insert, fresh) is None:
             known = connection.execute(self._by_upload, {"of_upload": fresh["upload_id"]})
             return _medium(known.one()._asdict())
-        self._put_job(connection, PROCESS, fresh["id"])
+        said = Declared(fresh["file_name"], fresh["content_type"])
+        handicap = turns.examination(said, fresh["size"])
+        self._put_job(connection, PROCESS, fresh["id"], handicap)
         return _medium(fresh)
 
     def get(self, media_id: str) -> Medium | None:
@@ -283,8 +287,15 @@ class Catalog:
         )
         return connection.execute(statement).rowcount == 1
 
-    def _put_job(self, connection: Connection, kind: str, media_id: str) -> None:
-        self.queue.put_within(connection, kind, _job_key(kind, media_id), {"media_id": media_id})
+    def _put_job(
+        self,
+        connection: Connection,
+        kind: str,
+        media_id: str,
+        handicap: timedelta = turns.AT_ONCE,
+    ) -> None:
+        key, payload = _job_key(kind, media_id), {"media_id": media_id}
+        self.queue.put_within(connection, kind, key, payload, handicap=handicap)
 
 
 def _job_key(kind: str, media_id: str) -> str:

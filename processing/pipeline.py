@@ -16,6 +16,7 @@ from processing.steps.scan import ScanStep
 from processing.steps.sniff import sniff_step
 from processing.steps.thumbnail import ThumbnailStep
 from processing.steps.validate import SizeStep, ValidateStep
+from processing.telling import tell
 from processing.tools import Tools
 
 __all__ = ["Declared", "Pipeline"]
@@ -58,7 +59,8 @@ class Pipeline:
         """
         source = source.absolute()
         case = Case(source, declared, size=source.stat().st_size)
-        for step in self.steps:
+        for number, step in enumerate(self.steps):
+            tell(step.__module__.rpartition(".")[2], number / len(self.steps))
             case = step(case)
         if case.picture is not None:
             _write(case.picture, thumbnail_to)

@@ -1,7 +1,8 @@
 """Durable jobs: rows under a lease, so that a worker's death gives its job to another.
 
-A row is visible when its `visible_at` has passed. Claiming pushes that moment to the lease's end,
-counts an attempt and sets a new token; whoever holds the token may renew, finish or give
+A row is visible when its `visible_at` has passed; of the visible ones the lowest `rank_at` is
+next (see turns.py). Claiming pushes `visible_at` to the lease's end, counts an attempt and sets a
+new token; whoever holds the token may renew, finish or give
 back. A worker that dies renews nothing, and its job becomes visible again by itself. All moments
 come from the clocks of the machines that work here: keep these within a second or two.
 """
@@ -30,6 +31,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from processing.database import Database
 from processing.moments import Clock, utc_now
 from processing.tables import jobs
+from processing.turns import AT_ONCE
 
 ERROR_LENGTH = 2000
 NO_DELAY = timedelta(0)
@@ -74,11 +76,19 @@ class Queue:
         self._claim = _claim_statement()
 
     def put(
-        self, kind: str, key: str, payload: Mapping[str, Any], delay: timedelta = NO_DELAY
+        self,
+        kind: str,
+        key: str,
+        payload: Mapping[str, Any],
+        delay: timedelta = NO_DELAY,
+        handicap: timedelta = AT_ONCE,
     ) -> bool:
-        """Add a job that becomes visible after `delay`; False when the key is waiting already."""
+        """Add a job that becomes visible after `delay`; False when the key is waiting already.
+
+        Jobs that become visible within `handicap` after it may go before it.
+        """
         return self._database.write(
-            lambda connection: self.put_within(connection, kind, key, payload, delay)
+            lambda connection: self.put_within(connection, kind, key, payload, delay, handicap)
         )
 
     def put_within(
@@ -88,6 +98,7 @@ class Queue:
         key: str,
         payload: Mapping[str, Any],
         delay: timedelta = NO_DELAY,
+        handicap: timedelta = AT_ONCE,
     ) -> bool:
         """`put` as a part of a transaction that also writes what the job is about."""
         now = self._clock()
@@ -102,7 +113,7 @@ class Queue:
             "parked": False,
             "created_at": now,
             "media_id": payload.get("media_id"),
-            "rank_at": now + delay,
+            "rank_at": now + delay + handicap,
             "step": None,
             "progress": None,
             "begun_at": now,
@@ -111,7 +122,7 @@ class Queue:
         return connection.scalar(self._insert, values) is not None
 
     def claim(self, lease_seconds: float) -> Job | None:
-        """The job that has been visible longest, now ours for `lease_seconds`; None when idle.
+        """The visible job whose turn it is, now ours for `lease_seconds`; None when idle.
 
         The attempt is counted here, before the work, so that a file that kills its worker
         is noticed.
@@ -138,9 +149,17 @@ class Queue:
         return self._database.write(lambda c: c.execute(statement).rowcount == 1)
 
     def retry(self, job: Job, error: str, delay: timedelta) -> bool:
-        """Give the job back until `delay` has passed; False when it is no longer ours."""
+        """Give the job back until `delay` has passed; False when it is no longer ours.
+
+        Its turn is then as if it came anew: many that fail at once do not keep new ones waiting.
+        """
+        visible_at = self._clock() + delay
         return self._as_owner(
-            job, visible_at=self._clock() + delay, token=None, last_error=error[:ERROR_LENGTH]
+            job,
+            visible_at=visible_at,
+            rank_at=max(job.rank_at, visible_at),
+            token=None,
+            last_error=error[:ERROR_LENGTH],
         )
 
     def postpone(self, job: Job, error: str, delay: timedelta) -> bool:
@@ -148,9 +167,11 @@ class Queue:
 
         Only this attempt is given back: those that ended with a worker's death stay counted.
         """
+        visible_at = self._clock() + delay
         return self._as_owner(
             job,
-            visible_at=self._clock() + delay,
+            visible_at=visible_at,
+            rank_at=max(job.rank_at, visible_at),
             token=None,
             last_error=error[:ERROR_LENGTH],
             attempts=max(0, job.attempts - 1),
@@ -162,6 +183,13 @@ class Queue:
         return self._as_owner(
             job, visible_at=self._clock(), token=None, attempts=max(0, job.attempts - 1)
         )
+
+    def tell(self, job: Job, step: str, progress: float | None) -> bool:
+        """Note what the job is at (`progress` from 0 to 1); False when it is no longer ours.
+
+        Each call is a write; the worker makes at most one a second for each job.
+        """
+        return self._as_owner(job, step=step, progress=progress)
 
     def park(self, job: Job, error: str) -> bool:
         """Put the job aside until somebody replays it; False when it is no longer ours."""
@@ -178,20 +206,35 @@ class Queue:
         statement = self._unpark().where(jobs.c.id == job_id)
         return self._database.write(lambda c: c.execute(statement).rowcount == 1)
 
+    def hasten(self, job_id: int) -> bool:
+        """End the pause of a waiting job; False when there is none, or it runs or is parked."""
+        at_rest = (jobs.c.id == job_id) & jobs.c.parked.is_(False) & jobs.c.token.is_(None)
+        now = self._clock()
+        statement = update(jobs).where(at_rest).values(visible_at=now, rank_at=now)
+        return self._database.write(lambda c: c.execute(statement).rowcount == 1)
+
     def replay_within(self, connection: Connection, key: str) -> bool:
         """`replay` by the job's key, as a part of a wider transaction."""
         return connection.execute(self._unpark().where(jobs.c.key == key)).rowcount == 1
 
-    def failed(self, limit: int = 100) -> Sequence[Job]:
-        """The parked jobs, newest first."""
-        return self._list(parked=True, limit=limit)
+    def get(self, job_id: int) -> Job | None:
+        """The job with this number; None when there is none, or when it is done."""
+        return next(iter(self._list(jobs.c.id == job_id)), None)
 
-    def waiting(self, limit: int = 100) -> Sequence[Job]:
-        """The jobs that wait or run, newest first."""
-        return self._list(parked=False, limit=limit)
+    def of_medium(self, media_id: str) -> Sequence[Job]:
+        """All jobs about this medium that are not done, in the order in which they were put."""
+        return self._list(jobs.c.media_id == media_id)[::-1]
 
-    def _list(self, *, parked: bool, limit: int) -> Sequence[Job]:
-        query = select(jobs).where(jobs.c.parked == parked).order_by(jobs.c.id.desc()).limit(limit)
+    def failed(self, limit: int | None = 100) -> Sequence[Job]:
+        """The parked jobs, newest first; without a limit all."""
+        return self._list(jobs.c.parked.is_(True), limit)
+
+    def waiting(self, limit: int | None = 100) -> Sequence[Job]:
+        """The jobs that wait or run, newest first; without a limit all."""
+        return self._list(jobs.c.parked.is_(False), limit)
+
+    def _list(self, which: ColumnElement[bool], limit: int | None = None) -> Sequence[Job]:
+        query = select(jobs).where(which).order_by(jobs.c.id.desc()).limit(limit)
         return self._database.read(lambda c: [_job(row) for row in c.execute(query)])
 
     def _unpark(self) -> Update:
@@ -199,7 +242,15 @@ class Queue:
         return (
             update(jobs)
             .where(jobs.c.parked.is_(True))
-            .values(parked=False, attempts=0, postponed=0, token=None, visible_at=now, begun_at=now)
+            .values(
+                parked=False,
+                attempts=0,
+                postponed=0,
+                token=None,
+                visible_at=now,
+                rank_at=now,
+                begun_at=now,
+            )
         )
 
     def _as_owner(self, job: Job, **values: Any) -> bool:
@@ -218,21 +269,23 @@ def _held_by(job: Job) -> ColumnElement[bool]:
 
 def _claim_statement() -> ReturningUpdate[Any]:
     # SKIP LOCKED lets PostgreSQL's workers claim side by side; SQLite leaves it out by itself.
-    oldest = (
+    first = (
         select(jobs.c.id)
         .where(_visible())
-        .order_by(jobs.c.visible_at, jobs.c.id)
+        .order_by(jobs.c.rank_at, jobs.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
         .scalar_subquery()
     )
     return (
         update(jobs)
-        .where(jobs.c.id == oldest)
+        .where(jobs.c.id == first)
         .values(
             visible_at=bindparam("lease_end"),
             token=bindparam("new_token"),
             attempts=jobs.c.attempts + 1,
+            step=None,
+            progress=None,
         )
         .returning(jobs)
     )

@@ -31,6 +31,7 @@ from processing.queue import Job
 from processing.reasons import Rejected
 from processing.shelf import Shelf
 from processing.sniff import KINDS
+from processing.telling import tell
 
 Examine = Callable[[Path, Declared, Path], Examined]
 
@@ -104,6 +105,7 @@ class Tasks:
             except Rejected as rejection:
                 self._catalog.rejected(medium.id, rejection.reasons)
                 return
+            tell("place", 1.0)
             self._shelve(medium, examined, thumbnail)
         self._catalog.ready(medium.id, examined)
 
@@ -121,6 +123,7 @@ class Tasks:
     def _register(self, medium: Medium) -> None:
         if medium.status not in ("ready", "failed"):
             return
+        tell("register")
         try:
             self._posts.register(medium)
         except Rejected as refusal:

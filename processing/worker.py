@@ -14,6 +14,7 @@ from processing.moments import Clock, utc_now
 from processing.patience import GiveUp, NotNow
 from processing.queue import Job
 from processing.tasks import Tasks
+from processing.telling import heard_by
 from processing.wake import Waker
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ class Pace:
     A job whose work raises NotNow uses up no attempt and is tried for `patience_seconds`; its
     pauses are drawn from 0 to `backoff_seconds`, doubled with each one, `longest_pause_seconds`
     at most. `stop` waits `shutdown_seconds` for running jobs; the rounds are made every
-    `reconcile_seconds`.
+    `reconcile_seconds`, and what jobs tell of themselves is noted every `tell_seconds`.
     """
 
     concurrency: int = 2
@@ -48,6 +49,20 @@ class Pace:
     longest_pause_seconds: float = 900.0
     shutdown_seconds: float = 10.0
     reconcile_seconds: float = 60.0
+    tell_seconds: float = 1.0
+
+
+class _Running:
+    """A job under way, what its thread said last, and what of that is in the database."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.thread = threading.current_thread()
+        self.heard: tuple[str, float | None] | None = None
+        self.told: tuple[str, float | None] | None = None
+
+    def hear(self, step: str, progress: float | None) -> None:
+        self.heard = (step, progress)
 
 
 class Worker:
@@ -74,7 +89,7 @@ class Worker:
         self._waker = waker
         self._pace = pace or Pace()
         self._slots = threading.Semaphore(self._pace.concurrency)
-        self._running: dict[str, tuple[Job, threading.Thread]] = {}
+        self._running: dict[str, _Running] = {}
         self._lock = threading.Lock()
         self._stopping = False
         self._ended = threading.Event()
@@ -83,6 +98,7 @@ class Worker:
         """Work until `stop`; on return every job is finished or given back."""
         lease = self._pace.lease_seconds / HEARTBEATS_PER_LEASE
         self._every(lease, self._renew_leases, at_once=False)
+        self._every(self._pace.tell_seconds, self._tell_progress, at_once=False)
         self._every(self._pace.reconcile_seconds, self._make_rounds, at_once=True)
         try:
             while not self._stopping:
@@ -111,10 +127,13 @@ class Worker:
             self._slots.release()
             return
         # Not a pool: its threads would keep a stopped process alive until the last job ends.
-        thread = threading.Thread(target=self._work, args=(job,), daemon=True, name=job.key)
+        running = _Running(job)
+        running.thread = threading.Thread(
+            target=self._work, args=(running,), daemon=True, name=job.key
+        )
         with self._lock:
-            self._running[_token(job)] = (job, thread)
-        thread.start()
+            self._running[_token(job)] = running
+        running.thread.start()
 
     def _claim(self) -> Job | None:
         try:
@@ -127,10 +146,11 @@ class Worker:
             self._waker.wait(IDLE_SECONDS)
         return job
 
-    def _work(self, job: Job) -> None:
-        started = time.monotonic()
+    def _work(self, running: "_Running") -> None:
+        started, job = time.monotonic(), running.job
         try:
-            outcome = self._attempt(job)
+            with heard_by(running.hear):
+                outcome = self._attempt(running)
         except Exception:
             # The outcome could not be written. The lease runs out and the job comes again.
             logger.exception("job %s: the database did not take its outcome", job.key)
@@ -142,25 +162,29 @@ class Worker:
             # The job may have put the next one.
             self._waker.wake()
         seconds = time.monotonic() - started
-        media_id = job.payload.get("media_id")
-        logger.info("medium %s: %s took %.2f s: %s", media_id, job.kind, seconds, outcome)
+        logger.info("medium %s: %s took %.2f s: %s", job.media_id, job.kind, seconds, outcome)
 
-    def _attempt(self, job: Job) -> str:
-        most = self._pace.job_attempts
+    def _attempt(self, running: "_Running") -> str:
+        job, most = running.job, self._pace.job_attempts
         if job.attempts > most:
             error = job.last_error or f"Its worker died in each of {most} tries."
             return self._fail(job, Cause.CRASH, error)
         try:
             outcome = self._tasks.run(job)
-        except NotNow as refusal:
-            return self._postpone(job, refusal)
-        except GiveUp as refusal:
-            return self._fail(job, Cause.ERROR, str(refusal))
         except Exception as error:
-            logger.warning("job %s failed in try %d", job.key, job.attempts, exc_info=True)
-            return self._try_again(job, f"{type(error).__name__}: {error}")
+            # The step at which it ended stays to be seen while the job waits.
+            self._tell(running)
+            return self._after(job, error)
         self._queue.done(job)
         return outcome
+
+    def _after(self, job: Job, error: Exception) -> str:
+        if isinstance(error, NotNow):
+            return self._postpone(job, error)
+        if isinstance(error, GiveUp):
+            return self._fail(job, Cause.ERROR, str(error))
+        logger.warning("job %s failed in try %d", job.key, job.attempts, exc_info=error)
+        return self._try_again(job, f"{type(error).__name__}: {error}")
 
     def _try_again(self, job: Job, error: str) -> str:
         if job.attempts >= self._pace.job_attempts:
@@ -198,20 +222,30 @@ class Worker:
         return min(longest, max(drawn, at_least))
 
     def _renew_leases(self) -> None:
-        with self._lock:
-            running = [job for job, _ in self._running.values()]
-        for job in running:
+        for job in [running.job for running in self._now_running()]:
             if not self._queue.heartbeat(job, self._pace.lease_seconds):
                 logger.warning("job %s: the lease was lost, another worker may run it", job.key)
 
     def _give_back(self) -> None:
         deadline = time.monotonic() + self._pace.shutdown_seconds
+        for running in self._now_running():
+            running.thread.join(max(0.0, deadline - time.monotonic()))
+            if running.thread.is_alive() and self._queue.release(running.job):
+                logger.info("job %s: given back, the worker stops", running.job.key)
+
+    def _tell_progress(self) -> None:
+        for running in self._now_running():
+            self._tell(running)
+
+    def _tell(self, running: "_Running") -> None:
+        heard = running.heard
+        if heard is not None and heard != running.told:
+            running.told = heard
+            self._queue.tell(running.job, *heard)
+
+    def _now_running(self) -> list["_Running"]:
         with self._lock:
-            running = list(self._running.values())
-        for job, thread in running:
-            thread.join(max(0.0, deadline - time.monotonic()))
-            if thread.is_alive() and self._queue.release(job):
-                logger.info("job %s: given back, the worker stops", job.key)
+            return list(self._running.values())
 
     def _every(self, seconds: float, errand: Callable[[], None], *, at_once: bool) -> None:
         def loop() -> None:

@@ -10,6 +10,7 @@ from processing.limits import Limits
 from processing.pipeline import Declared, Pipeline
 from processing.reasons import REASONS, Rejected
 from processing.sandbox import SandboxBroken
+from processing.telling import heard_by
 from processing.tools import Tools
 from tests import media
 
@@ -238,6 +239,20 @@ def test_the_machines_faults_are_no_rejections(tmp_path) -> None:
     target = tmp_path / "no such directory" / "thumbnail.jpg"
     with pytest.raises(FileNotFoundError):
         Pipeline(Limits(), FOUND, 20).examine(path, Declared(), target)
+
+
+def test_the_pipeline_tells_its_steps(tmp_path) -> None:
+    heard: list[tuple[str, float | None]] = []
+    photo = media.make_jpeg(tmp_path / "a.jpg")
+    with heard_by(lambda step, progress: heard.append((step, progress))):
+        examine(photo)
+    steps = [step for step, _ in heard]
+    assert steps[0] == "sniff"
+    assert {"sniff", "probe", "validate", "digest", "thumbnail"} <= set(steps)
+    shares = [share for _, share in heard if share is not None]
+    assert shares == sorted(shares)
+    assert shares[0] == 0.0
+    assert shares[-1] < 1.0
 
 
 def test_a_relative_path_will_do(tmp_path, monkeypatch) -> None:

@@ -65,6 +65,67 @@ def test_the_one_that_waits_longest_is_first(queue: Queue, clock: FakeClock) -> 
     assert claimed(queue).key == "late"
 
 
+def test_a_handicap_lets_others_go_first_for_so_long(queue: Queue, clock: FakeClock) -> None:
+    queue.put("process", "long", {}, handicap=timedelta(seconds=60))
+    clock.advance(59)
+    put(queue, "came in time")
+    clock.advance(2)
+    put(queue, "came too late")
+    assert [claimed(queue).key for _ in range(3)] == ["came in time", "long", "came too late"]
+
+
+def test_what_comes_again_does_not_go_before_what_is_new(queue: Queue, clock: FakeClock) -> None:
+    """Many jobs that wait for the same service would else keep all others from their turn."""
+    put(queue, "postponed")
+    put(queue, "failed")
+    put(queue, "parked")
+    again = timedelta(seconds=10)
+    assert queue.postpone(claimed(queue), "the backend is away", again)
+    assert queue.retry(claimed(queue), "disk full", again)
+    assert queue.park(claimed(queue), "hopeless")
+    clock.advance(5)
+    put(queue, "new")
+    clock.advance(10)
+    assert queue.replay(queue.failed()[0].id)
+    order = [claimed(queue).key for _ in range(4)]
+    assert order == ["new", "postponed", "failed", "parked"]
+
+
+def test_a_pause_can_be_ended(queue: Queue, clock: FakeClock) -> None:
+    put(queue)
+    job = claimed(queue)
+    assert not queue.hasten(job.id)
+    assert queue.postpone(job, "the backend is away", timedelta(hours=1))
+    assert queue.claim(LEASE) is None
+    assert queue.hasten(job.id)
+    queue.park(claimed(queue), "hopeless")
+    assert not queue.hasten(job.id)
+
+
+def test_a_job_tells_what_it_is_at(queue: Queue, clock: FakeClock) -> None:
+    put(queue)
+    job = claimed(queue)
+    assert queue.tell(job, "probe", 0.25)
+    seen = queue.get(job.id)
+    assert seen is not None
+    assert (seen.step, seen.progress) == ("probe", 0.25)
+    clock.advance(LEASE)
+    fresh = claimed(queue)
+    assert (fresh.step, fresh.progress) == (None, None)
+    assert not queue.tell(job, "probe", 0.5)
+    assert queue.tell(fresh, "register", None)
+    assert queue.done(fresh)
+    assert queue.get(job.id) is None
+
+
+def test_the_jobs_of_a_medium(queue: Queue) -> None:
+    queue.put("process", "process:m1", {"media_id": "m1"})
+    queue.put("process", "process:m2", {"media_id": "m2"})
+    queue.put("dance", "dance:m1", {"media_id": "m1"})
+    assert [job.key for job in queue.of_medium("m1")] == ["process:m1", "dance:m1"]
+    assert queue.of_medium("m3") == []
+
+
 def test_a_lease_runs_out_and_the_stale_worker_is_fenced_off(
     queue: Queue, clock: FakeClock
 ) -> None:

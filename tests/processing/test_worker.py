@@ -14,6 +14,7 @@ from processing.declared import Declared
 from processing.examined import Examined
 from processing.moments import utc_now
 from processing.patience import GiveUp, NotNow
+from processing.telling import tell
 from processing.worker import Worker
 from tests.records import EXAMINED, FolderFiles, examine, known, migrated, received, worker_for
 from tests.services import wait_until
@@ -201,6 +202,42 @@ def test_a_worker_that_dies_while_the_service_is_away_is_still_counted(
     with at_work(worker_for(catalog, tmp_path, away, job_attempts=2)):
         reaches(catalog, media_id, "failed")
     assert [r.code for r in known(catalog, media_id).reasons] == ["processing_crashed"]
+
+
+def test_a_job_is_seen_at_its_step(catalog: Catalog, tmp_path: Path) -> None:
+    may_go_on, may_end = threading.Event(), threading.Event()
+
+    def slow(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+        for number in range(1000):
+            tell("count", number / 1000)
+        tell("probe", 0.25)
+        assert may_go_on.wait(30)
+        tell("thumbnail", 0.75)
+        assert may_end.wait(30)
+        raise OSError("no space left on device")
+
+    def step() -> tuple[str | None, float | None]:
+        (job,) = catalog.queue.of_medium(media_id)
+        return job.step, job.progress
+
+    media_id = receive(catalog, tmp_path)
+    worker = worker_for(catalog, tmp_path, slow, tell_seconds=0.02, job_attempts=1)
+    with at_work(worker):
+        wait_until(lambda: step() == ("probe", 0.25), "the step to be told")
+        may_go_on.set()
+        wait_until(lambda: step() == ("thumbnail", 0.75), "the next step to be told")
+        may_end.set()
+        reaches(catalog, media_id, "failed")
+    assert step() == ("thumbnail", 0.75)
+
+
+def test_a_quick_job_does_not_write_its_steps(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog.queue, "tell", lambda *told: pytest.fail(f"told {told}"))
+    media_id = receive(catalog, tmp_path)
+    with at_work(worker_for(catalog, tmp_path, tell_seconds=60.0)):
+        reaches(catalog, media_id, "ready")
 
 
 def test_what_no_further_try_can_help_is_parked_at_once(catalog: Catalog, tmp_path: Path) -> None:
