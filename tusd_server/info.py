@@ -46,6 +46,8 @@ class UploadInfo:
     `partial` is a part of a concatenation; `parts` are the ids of which this upload is made;
     `concat` is the client's Upload-Concat.
     `sha256` is what the client says the whole file's digest is, in hexadecimal.
+    `chunk_size` is the length in bytes of the numbered chunks in which an upload was begun; such
+    a one may have holes until `chunks_complete`, when every byte is here and was checked.
     `path` is set once the finished bytes have been handed over to their final place.
     `touched_at` is when bytes last came.
     """
@@ -60,6 +62,8 @@ class UploadInfo:
     partial: bool = False
     parts: tuple[str, ...] = ()
     sha256: str | None = None
+    chunk_size: int | None = None
+    chunks_complete: bool = False
     path: str | None = None
     refusal: Refusal | None = None
     touched_at: datetime | None = None
@@ -78,6 +82,11 @@ class UploadInfo:
     def final(self) -> bool:
         """True for an upload that is made of others."""
         return bool(self.parts)
+
+    @property
+    def in_chunks(self) -> bool:
+        """True while the bytes may have holes, so that the file's size says nothing."""
+        return self.chunk_size is not None and not self.chunks_complete
 
     def at(self, offset: int) -> "UploadInfo":
         """The same upload with this many bytes."""
@@ -110,6 +119,9 @@ class UploadInfo:
             document["UploadConcat"] = self.concat
         if self.sha256 is not None:
             document["Sha256"] = self.sha256
+        if self.chunk_size is not None:
+            document["ChunkSize"] = self.chunk_size
+            document["ChunksComplete"] = self.chunks_complete
         if self.path is not None:
             document["HandedOver"] = True
         if self.refusal is not None:
@@ -133,6 +145,8 @@ class UploadInfo:
                 partial=bool(document.get("IsPartial")),
                 parts=tuple(document.get("PartialUploads") or ()),
                 sha256=document.get("Sha256"),
+                chunk_size=document.get("ChunkSize"),
+                chunks_complete=bool(document.get("ChunksComplete")),
                 path=document["Storage"]["Path"] if document.get("HandedOver") else None,
                 refusal=Refusal(refused["Code"], refused["Message"]) if refused else None,
             )

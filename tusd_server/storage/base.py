@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from tusd_server.hashing import Hash
 from tusd_server.info import Refusal, UploadInfo
+from tusd_server.storage.received import Received
 
 
 class Readable(Protocol):
@@ -54,6 +55,35 @@ class Writer(Readable, Protocol):
         Only where the operator wants that before every answer; `DataStore.finish` does it
         before the last one.
         """
+
+
+class ChunkWriter(Readable, Protocol):
+    """Writes anywhere in one upload in chunks; made by `TakesChunks.chunk_writer`.
+
+    Chunks are written and counted under the upload's shared lock, a run under its own.
+    """
+
+    def write(self, data: memoryview, offset: int) -> None:
+        """Put all of `data` at its offset; it does not count yet.
+
+        Raises StorageFull, whose offset is that of the first byte that did not fit.
+        """
+
+    def count_chunk(self, index: int) -> bool:
+        """Count a chunk of which every byte is written; as durable as `Writer.sync` makes it.
+
+        False, and not counted, when it is the last one missing: an upload is made complete by
+        `TakesChunks.complete` alone. Of chunks counted at once one is the last.
+        """
+
+    def count_run(self, end: int) -> None:
+        """Count the bytes from the start to `end` and, of single bytes, none behind it.
+
+        Does nothing when no byte would be missing then.
+        """
+
+    def sync(self) -> None:
+        """See Writer: for the bytes of the run."""
 
 
 class DataStore(Protocol):
@@ -128,6 +158,29 @@ class Concatenates(Protocol):
 
     def awaiting(self, part: UploadInfo) -> Sequence[str]:
         """The ids of the uploads that wait for this part."""
+
+
+@runtime_checkable
+class TakesChunks(Protocol):
+    """A store that takes an upload's bytes in any order: those with a `chunk_size`.
+
+    `look` shows such an upload up to its first hole, and never as finished before `complete`.
+    """
+
+    def received(self, info: UploadInfo) -> Received:
+        """Which bytes are here, of an upload that is `in_chunks`; a moment's truth."""
+
+    def chunk_writer(self, info: UploadInfo) -> AbstractContextManager[ChunkWriter]:
+        """Open an upload that is `in_chunks`; the caller holds or shares its lock.
+
+        Raises UploadNotFound.
+        """
+
+    def complete(self, info: UploadInfo) -> UploadInfo:
+        """Let an upload of which every byte is written count as finished; as it is then.
+
+        After a crash it is finished or as it was before. The caller holds its lock alone.
+        """
 
 
 @runtime_checkable

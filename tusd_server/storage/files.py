@@ -3,8 +3,10 @@
 import contextlib
 import ctypes
 import errno
+import fcntl
 import os
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 Offload = Callable[[Callable[[], None]], None]
@@ -14,6 +16,7 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 LEAST_RESERVED_BYTES = 256 * 1024
 
 _COPY_BYTES = 1 << 30
+_LOCK_POLL_SECONDS = 0.002
 _STAT_BLOCK_BYTES = 512
 _FALLOC_FL_KEEP_SIZE = 1
 _NO_RESERVATION = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
@@ -122,3 +125,24 @@ def unlink(path: str) -> None:
     """Delete a file; one that is not there is no error."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
+
+
+@contextlib.contextmanager
+def locked(descriptor: int) -> Iterator[None]:
+    """Hold the lock of an open file or directory, for work that is over at once."""
+    # Not waited for in the kernel: that would stop every connection of this process.
+    while not _try_lock(descriptor):
+        time.sleep(_LOCK_POLL_SECONDS)
+    try:
+        yield
+    finally:
+        # gevent puts off the closing of what is no regular file, and the lock would last as long.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,20 +1,21 @@
 """The local store: one data file and one `.info` file for each upload, laid out as tusd does.
 
 Two rules make it safe against crashes. The offset is the data file's size, so the two can never
-disagree. An info file is written under a temporary name and renamed, so it is old or new, never
-half. docs/storage.md walks through every crash.
+disagree; of an upload in chunks, whose file has holes, a note tells what is here. An info file
+is written under a temporary name and renamed, so it is old or new, never half. docs/storage.md
+walks through every crash.
 
     <root>/<id>                      bytes
     <root>/<id>.info                 facts
     <state>/finished/<2>/<id>.info   facts of an upload whose bytes were handed over
     <state>/unverified/<id>          the offset up to which bytes count, during a checksummed body
+    <state>/chunks/<id>              which bytes of an upload in chunks are here
     <state>/awaited/<id>/<final>     `final` waits for the part `id`
     <state>/keys/<digest>            the upload that an Idempotency-Key stands for
     <state>/owners/<digest>/<id>     an upload that its owner has under way, where quotas ask
 """
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
@@ -27,17 +28,21 @@ from pathlib import Path
 from tusd_server.errors import StorageFull, UploadGone, UploadNotFound
 from tusd_server.info import Refusal, UploadInfo, check_id, is_id
 from tusd_server.settings import Durability
-from tusd_server.storage.base import Writer
+from tusd_server.storage.base import ChunkWriter, Writer
+from tusd_server.storage.chunks import FileChunkWriter, knows_boots, new_note, read_note
 from tusd_server.storage.files import (
     FULL,
     Offload,
     directly,
     join_files,
+    locked,
     reserve,
     sync_path,
     unlink,
     write_file,
 )
+from tusd_server.storage.received import Received
+from tusd_server.storage.runs import RunWriter
 from tusd_server.storage.writer import FileWriter
 
 _LEFT_BEHIND = re.compile(
@@ -46,7 +51,6 @@ _LEFT_BEHIND = re.compile(
 _INFO = re.compile(r"[0-9a-f]{32}\.info", re.ASCII)
 _NO_ROOM = "The disk has no room for an upload of this length."
 _NOT_FOUND = "There is no such upload."
-_LOCK_POLL_SECONDS = 0.002
 
 
 class FilesystemStore:
@@ -73,11 +77,14 @@ class FilesystemStore:
         self._base = str(self.root) + os.sep
         self._state = (state or root / ".tusd-server").absolute()
         self._unverified = str(self._state / "unverified") + os.sep
+        self._chunks = str(self._state / "chunks") + os.sep
         self._durability = durability
+        # Where boots cannot be told apart, a note counts only if it was synced.
+        self._sync_chunks = durability == "chunk" or (durability == "finish" and not knows_boots())
         self._offload = offload
         self._note_owners = note_owners
-        notes = (self._state / name for name in ("unverified", "awaited", "keys", "owners"))
-        for folder in (self.root, *notes) if prepare else ():
+        notes = ("unverified", "chunks", "awaited", "keys", "owners")
+        for folder in (self.root, *(self._state / name for name in notes)) if prepare else ():
             folder.mkdir(parents=True, exist_ok=True)
 
     def create(self, info: UploadInfo) -> None:
@@ -92,6 +99,7 @@ class FilesystemStore:
             except OSError:
                 unlink(data)
                 unlink(data + ".info")
+                unlink(self._chunks + info.id)
                 raise
             finally:
                 os.close(descriptor)
@@ -105,7 +113,7 @@ class FilesystemStore:
         if info.refusal is not None:
             return info
         try:
-            facts, offset = self._stand(upload_id, data)
+            facts, offset = self._stand(info, data)
         except FileNotFoundError:
             # In the middle of a hand-over the bytes have moved, and these facts are the old ones.
             archived = self._read(self._archived(upload_id)) if info.path is None else info
@@ -130,11 +138,11 @@ class FilesystemStore:
     @contextlib.contextmanager
     def writer(self, info: UploadInfo) -> Iterator[Writer]:
         """See DataStore."""
-        try:
-            descriptor = os.open(self._data(info.id), os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            raise UploadNotFound(_NOT_FOUND) from None
-        try:
+        if info.in_chunks:
+            with self.chunk_writer(info) as places:
+                yield RunWriter(places, self.received(info), info.offset)
+            return
+        with self._opened(info) as descriptor:
             writer = FileWriter(
                 descriptor,
                 info.offset,
@@ -147,8 +155,6 @@ class FilesystemStore:
             if os.path.exists(self._unverified + info.id):
                 writer.cut(info.offset)
             yield writer
-        finally:
-            os.close(descriptor)
 
     def finish(self, info: UploadInfo) -> None:
         """See DataStore."""
@@ -214,6 +220,41 @@ class FilesystemStore:
             except OSError:
                 unlink(joined)
                 raise
+
+    def received(self, info: UploadInfo) -> Received:
+        """See TakesChunks."""
+        try:
+            with open(self._chunks + check_id(info.id), "rb") as note:
+                return read_note(note.read(), info)
+        except FileNotFoundError:  # lost with the machine's power, or the upload is gone
+            return read_note(b"", info)
+
+    @contextlib.contextmanager
+    def chunk_writer(self, info: UploadInfo) -> Iterator[ChunkWriter]:
+        """See TakesChunks."""
+        with self._opened(info) as data:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            with _told_when_full("The disk has no room to note which bytes are here."):
+                note = os.open(self._chunks + info.id, flags, 0o664)
+            try:
+                yield FileChunkWriter(
+                    data, note, info, sync=self._sync_chunks, offload=self._offload
+                )
+            finally:
+                os.close(note)
+
+    def complete(self, info: UploadInfo) -> UploadInfo:
+        """See TakesChunks. The bytes are durable before the facts say that all of them are here.
+
+        The note stays until the bytes go: somebody may be looking with the old facts.
+        """
+        whole = replace(info, chunks_complete=True).at(info.length or 0)
+        durable = self._durability != "none"
+        if durable:
+            self._offload(lambda: sync_path(self._data(info.id)))
+        with _told_when_full("The disk has no room for the upload's facts."):
+            self._write_info(whole, sync=durable)
+        return whole
 
     def await_part(self, part: UploadInfo, info: UploadInfo) -> None:
         """See Concatenates."""
@@ -297,6 +338,7 @@ class FilesystemStore:
         if durable:
             sync_path(destination.parent)
         unlink(data + ".info")
+        self._drop_chunk_note(info)
 
     def all(self, *, even_gone: bool = False) -> Iterator[UploadInfo]:
         """See DataStore; with `even_gone` also those whose bytes expired."""
@@ -345,8 +387,29 @@ class FilesystemStore:
     def _fill_in(self, info: UploadInfo, descriptor: int) -> None:
         if info.length and not info.final:
             reserve(descriptor, info.length)
+        if info.in_chunks:
+            self._write_chunk_note(info)
         self._write_info(info, sync=self._durability == "chunk")
         self._note_owner(info)
+
+    def _write_chunk_note(self, info: UploadInfo) -> None:
+        with open(self._chunks + info.id, "wb") as note:
+            note.write(new_note(info))
+
+    def _drop_chunk_note(self, info: UploadInfo) -> None:
+        if info.chunk_size is not None:
+            unlink(self._chunks + info.id)
+
+    @contextlib.contextmanager
+    def _opened(self, info: UploadInfo) -> Iterator[int]:
+        try:
+            descriptor = os.open(self._data(info.id), os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise UploadNotFound(_NOT_FOUND) from None
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
     def _reserve_again(self, upload_id: str, length: int) -> None:
         """Reserve room for an upload whose length is known only now."""
@@ -409,16 +472,20 @@ class FilesystemStore:
             raise UploadGone("The upload is complete and its bytes have been deleted.")
         return info.at(info.length or 0)
 
-    def _stand(self, upload_id: str, data: str) -> tuple[os.stat_result, int]:
+    def _stand(self, info: UploadInfo, data: str) -> tuple[os.stat_result, int]:
         """The data file's facts, and how many of its bytes count.
 
         Looked at on both sides of the other: a note and the bytes that it warns of come and go
         while we look, and no order of two looks is right for both.
         """
+        if info.in_chunks:
+            # The note first, as it goes after the bytes: where these are, it was there.
+            received = self.received(info)
+            return os.stat(data), received.offset
         before = os.stat(data).st_size
-        trusted = self._trusted(upload_id, before)
+        trusted = self._trusted(info.id, before)
         facts = os.stat(data)
-        return facts, min(before, trusted, facts.st_size, self._trusted(upload_id, before))
+        return facts, min(before, trusted, facts.st_size, self._trusted(info.id, before))
 
     def _trusted(self, upload_id: str, size: int) -> int:
         try:
@@ -430,6 +497,7 @@ class FilesystemStore:
     def _drop_bytes(self, info: UploadInfo) -> None:
         unlink(self._data(info.id))
         unlink(self._unverified + info.id)
+        self._drop_chunk_note(info)
         if info.path is not None:
             unlink(info.path)
         self._drop_awaited(info.id)
@@ -445,9 +513,10 @@ class FilesystemStore:
 
     def _drop_stray_notes(self) -> None:
         """Delete what a crash in the middle of `_drop_bytes` left."""
-        for name in filter(is_id, os.listdir(self._unverified)):
-            if not os.path.exists(self._data(name)):
-                unlink(self._unverified + name)
+        for notes in (self._unverified, self._chunks):
+            for name in filter(is_id, os.listdir(notes)):
+                if not os.path.exists(self._data(name)):
+                    unlink(notes + name)
         for name in filter(is_id, os.listdir(self._state / "awaited")):
             if not os.path.exists(self._data(name)):
                 self._drop_awaited(name)
@@ -476,22 +545,10 @@ def _read_info(path: str) -> UploadInfo | None:
 def _locked(folder: Path) -> Iterator[None]:
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        # Not waited for in the kernel: that would stop every connection of this process.
-        while not _try_lock(descriptor):
-            time.sleep(_LOCK_POLL_SECONDS)
-        yield
+        with locked(descriptor):
+            yield
     finally:
-        # gevent puts off the closing of what is no regular file, and the lock would last as long.
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 @contextlib.contextmanager

@@ -56,14 +56,7 @@ class FileWriter:
 
     def hash(self, hashed: Hash, offset: int) -> None:
         """See Writer."""
-
-        def work() -> None:
-            position = offset
-            while block := os.pread(self._descriptor, HASH_BYTES, position):
-                hashed.update(block)
-                position += len(block)
-
-        self._offload(work)
+        self._offload(lambda: hash_file(self._descriptor, hashed, offset))
 
     def distrust(self) -> None:
         """See Writer. The note is complete before the first byte that it warns of."""
@@ -95,3 +88,10 @@ class FileWriter:
         """See Writer."""
         if self._durability == "chunk":
             self._offload(lambda: os.fdatasync(self._descriptor))
+
+
+def hash_file(descriptor: int, hashed: Hash, offset: int) -> None:
+    """Feed an open file's bytes from `offset` on to a hash."""
+    while block := os.pread(descriptor, HASH_BYTES, offset):
+        hashed.update(block)
+        offset += len(block)

@@ -18,7 +18,7 @@ from tusd_server.errors import (
 )
 from tusd_server.hashing import Checksum, Hash
 from tusd_server.info import UploadInfo
-from tusd_server.storage.base import DataStore, Readable, Writer
+from tusd_server.storage.base import DataStore, Readable, TakesChunks, Writer
 from tusd_server.uploads.body import Body, Ending
 from tusd_server.uploads.digests import Digests
 
@@ -75,7 +75,8 @@ class Receiver:
         Raises an UploadError with the offset that counts when the body ended badly or its bytes
         were not those that the client sent, UploadRefused when the content is refused.
         """
-        running = self._digests.resume(info)
+        # Of an upload in chunks the bytes come in any order, and are hashed when all are here.
+        running = None if info.in_chunks else self._digests.resume(info)
         hashed = proof.checksum.start() if proof.checksum is not None else None
         with self._store.writer(info) as writer:
             if proof.wanted:
@@ -91,7 +92,9 @@ class Receiver:
                     error.offset = info.offset
                 raise
             now = info.at(writer.offset)
-            if now.finished:
+            if info.in_chunks:
+                now = self._fill_holes(now, writer, request)
+            elif now.finished:
                 self._check_whole(now, writer, running, request, since=info.offset)
             elif running is not None:
                 self._digests.keep(now, running)
@@ -99,6 +102,26 @@ class Receiver:
         if not now.finished:
             _raise_bad_ending(body.ending, now)
         return now
+
+    def _fill_holes(self, info: UploadInfo, writer: Writer, request: RequestFacts) -> UploadInfo:
+        """An upload in chunks behind a run up to its offset: complete, or up to its first hole."""
+        if not isinstance(self._store, TakesChunks):
+            return info
+        received = self._store.received(info).with_run(info.offset)
+        if not received.complete:
+            return info.at(received.offset)
+        return self.complete_chunks(info, writer, request)
+
+    def complete_chunks(
+        self, info: UploadInfo, readable: Readable, request: RequestFacts
+    ) -> UploadInfo:
+        """Judge an upload in chunks whose bytes are all written, and let it count as finished.
+
+        Its first bytes are judged once more: chunk 0 may have come twice at once, and differ.
+        """
+        whole = info.at(info.length or 0)
+        self.check_parts(whole, readable, request)
+        return self._store.complete(info) if isinstance(self._store, TakesChunks) else whole
 
     def _check_whole(
         self,
@@ -120,9 +143,9 @@ class Receiver:
             self._digests.check(info, running, writer)
 
     def check_parts(self, info: UploadInfo, parts: Readable, request: RequestFacts) -> None:
-        """Judge an upload by the parts of which it will be made.
+        """Judge an upload by the bytes of which it will be made.
 
-        Before they are joined: HEAD must never show a complete upload that is refused later.
+        Before it counts as made: HEAD must never show a complete upload that is refused later.
         """
         if info.offset:
             self._judge(info, parts.read(HEAD_BYTES, 0), request)
@@ -151,7 +174,8 @@ class Receiver:
         for view in body.chunks(self._limit(info) - info.offset):
             for each in hashes:
                 each.update(view)
-            if writer.offset + len(view) == info.length and not verified:
+            last = writer.offset + len(view) == info.length
+            if last and not (verified or info.in_chunks):
                 self._write_last(info, writer, running, view)
             else:
                 writer.write(view)
@@ -230,7 +254,7 @@ def check_fits(body: Body | None, offset: int, length: int) -> None:
         )
 
 
-_BAD_ENDINGS: dict[Ending, tuple[type[UploadError], str]] = {
+BAD_ENDINGS: dict[Ending, tuple[type[UploadError], str]] = {
     Ending.DISCONNECTED: (BodyCut, "The connection ended before the body did"),
     Ending.TIMED_OUT: (ReadTimedOut, "The bytes came too slowly, or not at all"),
     Ending.TAKEN_OVER: (UploadInterrupted, "A newer request for this upload took over"),
@@ -240,8 +264,8 @@ _BAD_ENDINGS: dict[Ending, tuple[type[UploadError], str]] = {
 
 
 def _raise_bad_ending(ending: Ending | None, info: UploadInfo) -> None:
-    if ending in _BAD_ENDINGS:
-        error, sentence = _BAD_ENDINGS[ending]
+    if ending in BAD_ENDINGS:
+        error, sentence = BAD_ENDINGS[ending]
         raise error(
             f"{sentence}; the {info.offset} bytes up to Upload-Offset are kept.",
             offset=info.offset,

@@ -54,6 +54,7 @@ class Wanted:
     partial: bool = False
     parts: tuple[str, ...] = ()
     key: str | None = None
+    chunk_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +94,16 @@ class Uploads:
         `max_size` bounds an upload in bytes, `expire_after` the time without new bytes.
         """
         self.store = store
+        self.locker = locker
         self.max_size = max_size
         self._local = store if isinstance(store, Local) else None
-        self._locker = locker
         self._hooks = hooks
         self._quotas = quotas
         self._clock = clock
         self._new_id = new_id
         self._expire_after = expire_after if isinstance(store, Expires) else None
-        self._receiver = Receiver(store, Digests(), max_size, self._judge)
-        self._joining = Joining(store, locker, self._receiver, max_size)
+        self.receiver = Receiver(store, Digests(), max_size, self.judge)
+        self._joining = Joining(store, locker, self.receiver, max_size)
 
     def create(
         self, owner: str, wanted: Wanted, body: Body | None, request: RequestFacts
@@ -130,6 +131,8 @@ class Uploads:
             partial=wanted.partial,
             parts=wanted.parts,
             sha256=wanted.sha256,
+            chunk_size=wanted.chunk_size,
+            chunks_complete=wanted.chunk_size is not None and wanted.length == 0,
         )
         parts = [self._mine(part, owner) for part in info.parts]
         info = replace(info, length=self._joining.length(parts)) if parts else info
@@ -156,7 +159,7 @@ class Uploads:
         if info.final and not info.finished:
             self._join(info, request)
             info = self._mine(upload_id, owner)
-        elif self._locker.settle(upload_id):
+        elif self.locker.settle(upload_id):
             info = self._mine(upload_id, owner)
         if info.length is None and info.final:
             info = self._joining.measured(info)
@@ -182,10 +185,10 @@ class Uploads:
         if self._mine(upload_id, owner).final:
             raise FinalUpload("This upload is made of others; it takes no bytes of its own.")
         try:
-            with self._locker.hold(upload_id, body):
+            with self.locker.hold(upload_id, body):
                 info = self._mine(upload_id, owner)
                 with self._telling_expiry(info):
-                    self._receiver.check(info, offset, length, body)
+                    self.receiver.check(info, offset, length, body)
                     if not info.finished:
                         settled = _settled(info, owner, length)
                         info = self._take_in(info, settled, body, proof, request)
@@ -194,7 +197,7 @@ class Uploads:
             info = self._mine(upload_id, owner)
             if not info.finished:
                 raise
-            self._receiver.check(info, offset, length, body)
+            self.receiver.check(info, offset, length, body)
         # A finished upload is finished again: the client may have missed the last answer.
         return self._finish(info, request) if info.finished else self._outcome(info)
 
@@ -220,9 +223,24 @@ class Uploads:
         if info.finished or info.refusal is not None:
             self.store.remove(info)
         else:
-            with self._locker.hold(upload_id, holder):
+            with self.locker.hold(upload_id, holder):
                 self.store.remove(info)
         self._hooks.post_terminate(self._event("post-terminate", info, request))
+
+    def stand(self, upload_id: str, owner: str) -> UploadInfo:
+        """The upload as it stands now, for work on it; raises as every method does."""
+        return self._mine(upload_id, owner)
+
+    def finish_again(self, info: UploadInfo, request: RequestFacts) -> Outcome:
+        """Finish a complete upload, whether or not that was done before.
+
+        Not under its lock. Raises UploadRefused when a hook refuses it for good.
+        """
+        return self._finish(info, request)
+
+    def refuse(self, info: UploadInfo, refused: UploadRefused) -> UploadError:
+        """Remember a refusal and drop the bytes, under the lock; the error that answers it."""
+        return self._refuse(info, refused)
 
     def join_again(self, info: UploadInfo) -> None:
         """Join an upload that a crash left unjoined; whatever is wrong with it is logged."""
@@ -300,7 +318,7 @@ class Uploads:
         self, info: UploadInfo, body: Body, proof: Proof, request: RequestFacts
     ) -> Outcome:
         try:
-            with self._locker.hold(info.id, body):
+            with self.locker.hold(info.id, body):
                 info = self._receive(info, body, proof, request)
         except UploadError as error:
             if error.offset is not None and not isinstance(error, _NOT_TO_RESUME):
@@ -336,7 +354,7 @@ class Uploads:
         self, info: UploadInfo, body: Body, proof: Proof, request: RequestFacts
     ) -> UploadInfo:
         try:
-            received = self._receiver.receive(info, body, proof, request)
+            received = self.receiver.receive(info, body, proof, request)
         except UploadRefused as refused:
             raise self._refuse(info, refused) from refused
         if received.offset == info.offset:
@@ -379,7 +397,7 @@ class Uploads:
         for info in self._joining.waiting(part):
             self.join_again(info)
 
-    def _judge(self, info: UploadInfo, head: bytes, request: RequestFacts) -> None:
+    def judge(self, info: UploadInfo, head: bytes, request: RequestFacts) -> None:
         """Ask the hooks about the first bytes; raises UploadRefused."""
         with _vetoes():
             self._hooks.first_bytes(self._event("first-bytes", info, request), head)
