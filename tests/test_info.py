@@ -48,6 +48,9 @@ def test_questions() -> None:
     assert not UploadInfo(id="a", length=None).finished
     assert not INFO.final
     assert replace(INFO, parts=("b",)).final
+    assert not INFO.in_chunks
+    assert replace(INFO, chunk_size=4).in_chunks
+    assert not replace(INFO, chunk_size=4, chunks_complete=True).in_chunks
     assert INFO.at(7) == replace(INFO, offset=7)
     assert INFO.metadata.text("filename") == "Füße.png"
 
@@ -65,6 +68,8 @@ def test_questions() -> None:
         replace(INFO, concat="partial", partial=True),
         replace(INFO, concat="final;/files/b /files/c", parts=("b", "c")),
         replace(INFO, sha256="0" * 64),
+        replace(INFO, chunk_size=4),
+        replace(INFO, chunk_size=4, chunks_complete=True),
     ],
 )
 def test_what_is_written_reads_back(info: UploadInfo) -> None:

@@ -13,7 +13,15 @@ from pathlib import Path
 import pytest
 
 from tusd_server.errors import UploadLocked, UploadNotFound
-from tusd_server.locks import SETTLE_SECONDS, FileLocker, Holder, Locker, MemoryLocker
+from tusd_server.locks import (
+    LISTEN_SECONDS,
+    SETTLE_SECONDS,
+    STALE_SECONDS,
+    FileLocker,
+    Holder,
+    Locker,
+    MemoryLocker,
+)
 
 LONG = 20.0
 
@@ -52,12 +60,14 @@ def make(request: pytest.FixtureRequest, data: Path) -> Callable[[float], Locker
 
 
 @contextmanager
-def held_elsewhere(locker: Locker, holder: Polite, upload_id: str = "u1") -> Iterator[None]:
+def held_elsewhere(
+    locker: Locker, holder: Polite, upload_id: str = "u1", *, shared: bool = False
+) -> Iterator[None]:
     """Another thread holds the lock until its holder is asked to let go."""
     holding = threading.Event()
 
     def hold() -> None:
-        with locker.hold(upload_id, holder):
+        with (locker.share if shared else locker.hold)(upload_id, holder):
             holding.set()
             holder.asked.wait(LONG)
 
@@ -161,6 +171,114 @@ def test_settling_has_an_end(data: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         assert not holder.asked.is_set()
 
 
+# Sharing.
+
+
+def test_many_share_a_lock(make: Callable[[float], Locker]) -> None:
+    locker, holders = make(0.0), [Polite() for _ in range(3)]
+    with locker.share("u1", holders[0]), locker.share("u1", holders[1]):
+        with locker.share("u1", holders[2]):
+            pass
+        with pytest.raises(UploadLocked), locker.hold("u1", Polite()):
+            pytest.fail("it is shared")
+    assert [holder.asked.is_set() for holder in holders] == [True, True, False]
+    with locker.hold("u1", Polite()):
+        pass
+
+
+def test_an_error_frees_a_shared_lock(make: Callable[[float], Locker]) -> None:
+    locker = make(0.0)
+    with pytest.raises(ZeroDivisionError), locker.share("u1", Polite()):
+        raise ZeroDivisionError
+    with locker.hold("u1", Polite()):
+        pass
+
+
+def test_one_who_wants_it_alone_asks_all_who_share(make: Callable[[float], Locker]) -> None:
+    locker, one, other = make(LONG), Polite(), Polite()
+    with (
+        held_elsewhere(locker, one, shared=True),
+        held_elsewhere(locker, other, shared=True),
+        locker.hold("u1", Polite()),
+    ):
+        assert one.asked.is_set()
+        assert other.asked.is_set()
+
+
+def test_one_who_would_share_asks_the_one_who_has_it_alone(
+    make: Callable[[float], Locker],
+) -> None:
+    locker, holder = make(LONG), Polite()
+    with held_elsewhere(locker, holder), locker.share("u1", Polite()):
+        assert holder.asked.is_set()
+
+
+def test_those_who_share_do_not_ask_each_other(make: Callable[[float], Locker]) -> None:
+    locker, one, other = make(LONG), Polite(), Polite()
+    with held_elsewhere(locker, one, shared=True), locker.share("u1", other):
+        assert not one.asked.is_set()
+    assert not other.asked.is_set()
+
+
+def test_chunks_without_a_pause_keep_nobody_out(make: Callable[[float], Locker]) -> None:
+    """One who wants the lock alone comes before those who begin to share it meanwhile."""
+    locker, stopped = make(LONG), threading.Event()
+    began = threading.Barrier(5)
+
+    def share() -> None:
+        began.wait(LONG)
+        while not stopped.is_set():
+            with locker.share("u1", Polite()):
+                stopped.wait(0.01)
+
+    threads = [threading.Thread(target=share) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    began.wait(LONG)
+    started = time.monotonic()
+    for _ in range(5):
+        with locker.hold("u1", Polite()):
+            pass
+    took = time.monotonic() - started
+    stopped.set()
+    for thread in threads:
+        thread.join(LONG)
+    assert took < 5
+
+
+def test_settling_waits_for_any_of_those_who_share(data: Path) -> None:
+    locker, holder = file_locker(data), Polite()
+    holder.is_closing = True
+    timer = threading.Timer(0.1, holder.asked.set)
+    with locker.share("u1", Polite()), held_elsewhere(locker, holder, shared=True):
+        timer.start()
+        assert locker.settle("u1")
+        assert holder.asked.is_set()
+    timer.join()
+
+
+def test_what_is_shared_is_held(data: Path) -> None:
+    locker = file_locker(data)
+    with locker.share("u1", Polite()):
+        assert locker.held("u1")
+    assert not locker.held("u1")
+
+
+def test_a_request_of_the_dead_keeps_nobody_out(data: Path) -> None:
+    """One was killed while it waited; what it asked for is forgotten soon."""
+    locker, holder = file_locker(data, 0.0), Polite()
+    request = data / "lock-requests" / "u1"
+    request.touch()
+    with pytest.raises(UploadLocked), locker.share("u1", holder):
+        pytest.fail("somebody seems to wait")
+    request.touch()
+    os.utime(request, (time.time() - STALE_SECONDS - 1,) * 2)
+    with locker.share("u1", holder):
+        time.sleep(3 * LISTEN_SECONDS)
+    assert not holder.asked.is_set()
+    assert not request.exists()
+
+
 # Files.
 
 
@@ -232,7 +350,8 @@ class Holder:
 
 data = Path(sys.argv[1])
 holder = Holder()
-with FileLocker(data, data / "lock-requests", timeout_seconds=20.0).hold("u1", holder):
+locker = FileLocker(data, data / "lock-requests", timeout_seconds=20.0)
+with (locker.share if "share" in sys.argv else locker.hold)("u1", holder):
     print("held", flush=True)
     holder.asked.wait(60)
 print("free", flush=True)
@@ -240,9 +359,9 @@ print("free", flush=True)
 
 
 @contextmanager
-def held_by_a_process(data: Path, manner: str) -> Iterator[subprocess.Popen[str]]:
+def held_by_a_process(data: Path, manner: str, how: str = "") -> Iterator[subprocess.Popen[str]]:
     child = subprocess.Popen(
-        [sys.executable, "-c", _HOLDS, str(data), manner], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", _HOLDS, str(data), manner, how], stdout=subprocess.PIPE, text=True
     )
     assert child.stdout is not None
     with child:
@@ -274,3 +393,36 @@ def test_a_process_holds_for_nobody_else(data: Path) -> None:
     holder: Holder = Polite()
     with held_by_a_process(data, "deaf"), file_locker(data, 0.0).hold("u2", holder):
         pass
+
+
+def test_those_who_share_let_go_in_all_processes(data: Path) -> None:
+    here = Polite()
+    with (
+        held_by_a_process(data, "polite", "share") as one,
+        held_by_a_process(data, "polite", "share") as two,
+        held_elsewhere(locker := file_locker(data), here, shared=True),
+        locker.hold("u1", Polite()),
+    ):
+        assert here.asked.is_set()
+        for child in (one, two):
+            assert child.stdout is not None
+            assert child.stdout.readline() == "free\n"
+    assert list((data / "lock-requests").iterdir()) == []
+
+
+def test_one_who_has_it_alone_lets_others_share_it(data: Path) -> None:
+    with held_by_a_process(data, "polite") as child, file_locker(data).share("u1", Polite()):
+        assert child.stdout is not None
+        assert child.stdout.readline() == "free\n"
+    assert list((data / "lock-requests").iterdir()) == []
+
+
+def test_a_process_that_shares_is_not_sent_away_by_another(data: Path) -> None:
+    with (
+        held_by_a_process(data, "polite", "share") as child,
+        file_locker(data, 0.0).share("u1", Polite()),
+    ):
+        time.sleep(3 * LISTEN_SECONDS)
+        child.kill()
+        assert child.stdout is not None
+        assert child.stdout.read() == ""

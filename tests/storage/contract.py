@@ -20,6 +20,7 @@ from tusd_server.storage.base import (
     Expires,
     KnowsOwners,
     RemembersKeys,
+    TakesChunks,
     Terminates,
     extensions,
 )
@@ -594,3 +595,160 @@ def test_what_has_ended_is_not_under_way(store: DataStore) -> None:
     store.expire(store.look("expired"))
     store.remove(store.look("removed"))
     assert [info.id for info in store.unfinished_of("alice")] == ["left"]
+
+
+# Chunks.
+
+WHOLE = b"hello world"
+CHUNKED = replace(INFO, chunk_size=4)
+
+
+def put(store: DataStore, index: int, data: bytes | None = None, *, count: bool = True) -> bool:
+    """Write a chunk of WHOLE, or these bytes, as a request does; whether it counts."""
+    assert isinstance(store, TakesChunks)
+    start = index * 4
+    with store.chunk_writer(store.look(INFO.id)) as writer:
+        writer.write(memoryview(WHOLE[start : start + 4] if data is None else data), start)
+        return writer.count_chunk(index) if count else False
+
+
+def missing(store: DataStore) -> tuple[int, ...]:
+    assert isinstance(store, TakesChunks)
+    return store.received(store.look(INFO.id)).missing
+
+
+def test_chunks_come_in_any_order(store: DataStore) -> None:
+    """The offset is where the first hole begins, and the last chunk completes nothing itself."""
+    if not isinstance(store, TakesChunks):
+        return
+    store.create(CHUNKED)
+    assert timeless(store.look(INFO.id)) == CHUNKED
+    offsets = []
+    for index in (2, 0, 0, 2):
+        assert put(store, index)
+        offsets.append(store.look(INFO.id).offset)
+    assert offsets == [0, 4, 4, 4]
+    assert missing(store) == (1,)
+    assert not put(store, 1)
+    assert store.look(INFO.id).offset == 4
+    whole = store.complete(store.look(INFO.id))
+    assert (
+        timeless(whole)
+        == timeless(store.look(INFO.id))
+        == replace(CHUNKED, chunks_complete=True, offset=11)
+    )
+    assert whole.finished
+    assert contents(store) == WHOLE
+    store.finish(whole)
+    assert store.look(INFO.id).finished
+
+
+def test_a_chunk_that_is_not_counted_is_missing(store: DataStore) -> None:
+    if not isinstance(store, TakesChunks):
+        return
+    store.create(CHUNKED)
+    put(store, 0, count=False)
+    put(store, 2, b"rld", count=False)
+    assert store.look(INFO.id).offset == 0
+    assert missing(store) == (0, 1, 2)
+
+
+def test_tus_goes_on_at_the_first_hole(store: DataStore) -> None:
+    """And what is here already is not written again: those bytes may prove to be damaged."""
+    if not isinstance(store, TakesChunks):
+        return
+    store.create(CHUNKED)
+    put(store, 1)
+    assert write(store, b"he") == 2
+    assert store.look(INFO.id).offset == 2
+    assert write(store, b"ll" + b"####" + b"r") == 9
+    assert store.look(INFO.id).offset == 9
+    assert missing(store) == (2,)
+    assert contents(store)[:9] == WHOLE[:9]
+    with store.writer(store.look(INFO.id)) as writer:
+        writer.write(memoryview(b"ld"))
+        assert writer.offset == 11
+    assert store.look(INFO.id).offset == 9, "the last byte counts when the upload is complete"
+
+
+def test_tus_goes_on_behind_the_chunks_that_follow_the_hole(store: DataStore) -> None:
+    if not isinstance(store, TakesChunks):
+        return
+    store.create(CHUNKED)
+    put(store, 1)
+    assert write(store, b"hell") == 4
+    assert store.look(INFO.id).offset == 8
+
+
+@pytest.mark.parametrize("end", ["trust", "cut", "crash"])
+def test_unverified_bytes_between_chunks(store: DataStore, end: str) -> None:
+    if not isinstance(store, TakesChunks):
+        return
+    store.create(CHUNKED)
+    put(store, 1)
+    with store.writer(store.look(INFO.id)) as writer:
+        writer.distrust()
+        writer.write(memoryview(b"hell####"))
+        assert store.look(INFO.id).offset == 0
+        if end == "trust":
+            writer.trust()
+        if end == "cut":
+            writer.cut(0)
+    assert store.look(INFO.id).offset == (8 if end == "trust" else 0)
+    assert contents(store)[4:8] == b"o wo"
+
+
+def test_of_chunks_that_come_at_once_each_counts_and_one_is_the_last(store: DataStore) -> None:
+    if not isinstance(store, TakesChunks):
+        return
+    length = 64
+    store.create(replace(CHUNKED, length=length, chunk_size=2))
+    together = threading.Barrier(8)
+    last: list[int] = []
+
+    def send(first: int) -> None:
+        assert isinstance(store, TakesChunks)
+        together.wait(10)
+        for index in range(first, 32, 8):
+            with store.chunk_writer(store.look(INFO.id)) as writer:
+                writer.write(memoryview(bytes([index] * 2)), 2 * index)
+                if not writer.count_chunk(index):
+                    last.append(index)
+
+    threads = [threading.Thread(target=send, args=(first,)) for first in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert len(last) == 1
+    assert missing(store) == tuple(last)
+    store.complete(store.look(INFO.id))
+    assert contents(store) == bytes(index // 2 for index in range(length))
+
+
+def test_an_upload_in_chunks_that_ends_early(store: DataStore) -> None:
+    if not (
+        isinstance(store, TakesChunks)
+        and isinstance(store, Terminates)
+        and isinstance(store, Expires)
+    ):
+        return
+    for name in ("refused", "expired", "removed"):
+        store.create(replace(CHUNKED, id=name))
+        info = store.look(name)
+        with store.chunk_writer(info) as writer:
+            writer.write(memoryview(b"o wo"), 4)
+            writer.count_chunk(1)
+    store.refuse(store.look("refused"), REFUSAL)
+    store.expire(store.look("expired"))
+    store.remove(store.look("removed"))
+    assert store.look("refused").refusal == REFUSAL
+    with pytest.raises(UploadGone):
+        store.look("expired")
+    for name in ("expired", "removed"):
+        with (
+            pytest.raises((UploadGone, UploadNotFound)),
+            store.chunk_writer(replace(CHUNKED, id=name)),
+        ):
+            pytest.fail("its bytes are gone")
+    assert store.received(replace(CHUNKED, id="removed")).bytes == 0

@@ -15,7 +15,18 @@ import pytest
 
 from tests.rooms import timeless
 from tests.storage.contract import *  # noqa: F403
-from tests.storage.contract import INFO, REFUSAL, contents, final_of, parts_of, write
+from tests.storage.contract import (
+    CHUNKED,
+    INFO,
+    REFUSAL,
+    WHOLE,
+    contents,
+    final_of,
+    missing,
+    parts_of,
+    put,
+    write,
+)
 from tusd_server.errors import StorageFull, UploadGone, UploadNotFound
 from tusd_server.info import now_utc
 from tusd_server.settings import MIB, Durability
@@ -25,6 +36,7 @@ from tusd_server.storage.base import (
     KnowsOwners,
     Local,
     RemembersKeys,
+    TakesChunks,
     Terminates,
 )
 from tusd_server.storage.filesystem import FilesystemStore
@@ -91,7 +103,15 @@ def dies_at(
 
 
 def test_its_abilities(store: FilesystemStore) -> None:
-    for ability in (Terminates, Expires, Concatenates, RemembersKeys, KnowsOwners, Local):
+    for ability in (
+        Terminates,
+        Expires,
+        Concatenates,
+        RemembersKeys,
+        KnowsOwners,
+        TakesChunks,
+        Local,
+    ):
         assert isinstance(store, ability)
 
 
@@ -786,3 +806,186 @@ def test_a_write_that_takes_only_a_part_goes_on(
         writer.write(memoryview(b"hello world"))
         assert writer.offset == 11
     assert contents(local) == b"hello world"
+
+
+# Chunks.
+
+
+def note_of(store: FilesystemStore) -> Path:
+    return store.root / ".tusd-server" / "chunks" / ID
+
+
+def reboot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine starts again, and has no more of the old time's memory."""
+    monkeypatch.setattr("tusd_server.storage.chunks.this_boot", lambda: b"f" * 32)
+
+
+def test_chunks_lie_in_the_file_of_the_upload(store: FilesystemStore) -> None:
+    store.create(CHUNKED)
+    put(store, 2)
+    put(store, 0)
+    assert names(store) == [ID, f"{ID}.info"]
+    assert (store.root / ID).read_bytes() == b"hell\0\0\0\0rld"
+    assert json.loads((store.root / f"{ID}.info").read_text())["ChunkSize"] == 4
+
+
+@pytest.mark.parametrize("durability", ["finish", "chunk"])
+def test_after_a_loss_of_power_only_what_was_synced_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durability: Durability
+) -> None:
+    """A note may reach the disk before the bytes of which it tells."""
+    store = FilesystemStore(tmp_path / "data", durability=durability)
+    store.create(replace(CHUNKED, length=40))
+    with store.chunk_writer(store.look(ID)) as writer:
+        for index in (1, 4, 9):
+            writer.write(memoryview(b"####"), 4 * index)
+            assert writer.count_chunk(index)
+    write(store, b"##")
+    assert store.look(ID).offset == 2
+    assert write(store, b"##") == 4
+    assert store.look(ID).offset == 8
+    reboot(monkeypatch)
+    survives = durability == "chunk"
+    here = (2, 3, 5, 6, 7, 8) if survives else tuple(range(10))
+    assert missing(store) == here
+    assert store.look(ID).offset == (8 if survives else 0)
+    with store.chunk_writer(store.look(ID)) as writer:
+        writer.write(memoryview(b"####"), 8)
+        assert writer.count_chunk(2)
+    assert missing(store) == tuple(sorted({*here} - {2}))
+
+
+def test_a_complete_upload_is_complete_after_a_loss_of_power(
+    store: FilesystemStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.create(CHUNKED)
+    for index in (0, 1, 2):
+        put(store, index)
+    store.complete(store.look(ID))
+    reboot(monkeypatch)
+    assert store.look(ID).finished
+    assert contents(store) == WHOLE
+
+
+@pytest.mark.parametrize("left", [None, 0, 10, 66])
+def test_a_note_that_was_lost_is_made_again(local: FilesystemStore, left: int | None) -> None:
+    local.create(CHUNKED)
+    put(local, 0)
+    if left is None:
+        note_of(local).unlink()
+    else:
+        os.truncate(note_of(local), left)
+    assert (missing(local), local.look(ID).offset) == ((0, 1, 2), 0)
+    put(local, 2)
+    assert missing(local) == (0, 1)
+
+
+def test_without_the_name_of_a_boot_each_chunk_is_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tusd_server.storage.chunks.this_boot", lambda: b"")
+    store = FilesystemStore(tmp_path / "data", durability="finish")
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    store.create(CHUNKED)
+    assert put(store, 1)
+    assert len(synced) == 2
+    assert missing(store) == (0, 2)
+
+
+def test_the_name_of_this_boot() -> None:
+    from tusd_server.storage.chunks import this_boot
+
+    assert len(this_boot()) == 32
+
+
+def test_no_note_is_left_behind(local: FilesystemStore) -> None:
+    for end in ("remove", "refuse", "expire", "hand over"):
+        info = replace(CHUNKED, id=f"u{len(end)}")
+        local.create(info)
+        with local.chunk_writer(info) as writer:
+            writer.write(memoryview(WHOLE), 0)
+            for index in range(3):
+                writer.count_chunk(index)
+        if end == "remove":
+            local.remove(info)
+        if end == "refuse":
+            local.refuse(info, REFUSAL)
+        if end == "expire":
+            local.expire(info)
+        if end == "hand over":
+            local.complete(info)
+            local.hand_over(local.look(info.id), local.root / "uploads" / "a.txt")
+            assert local.look(info.id).finished
+            assert local.look(info.id).chunk_size == 4
+    assert notes(local, "chunks") == []
+
+
+def test_a_note_without_an_upload_is_swept(local: FilesystemStore) -> None:
+    local.create(CHUNKED)
+    (note_of(local).parent / "gone").write_bytes(b"x")
+    local.forget(gone_since=now_utc(), finished_since=now_utc())
+    assert notes(local, "chunks") == [ID]
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_a_crash_while_a_chunk_is_taken_in(
+    local: FilesystemStore, monkeypatch: pytest.MonkeyPatch, call: int, after: bool
+) -> None:
+    """First the bytes, then the note; the third write would be another one's."""
+    local.create(CHUNKED)
+    with monkeypatch.context() as patched:
+        dies_at(patched, "pwrite", call, after=after)
+        if call < 3:
+            with pytest.raises(PowerCut):
+                put(local, 1)
+        else:
+            put(local, 1)
+    counts = (call, after) >= (2, True)
+    assert missing(local) == ((0, 2) if counts else (0, 1, 2))
+    if counts:
+        assert (local.root / ID).read_bytes()[4:8] == b"o wo"
+
+
+@pytest.mark.parametrize("function", ["pwrite", "open"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_among_chunks(
+    local: FilesystemStore, monkeypatch: pytest.MonkeyPatch, code: int, function: str
+) -> None:
+    local.create(CHUNKED)
+    put(local, 2)
+    real = os.open
+
+    def full(*arguments: Any, **_: Any) -> int:
+        if function == "open" and str(arguments[0]).endswith(f"data/{ID}"):
+            return real(*arguments)
+        raise OSError(code, "full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, function, full)
+        with pytest.raises(StorageFull):
+            put(local, 0)
+    assert missing(local) == (0, 1)
+    assert put(local, 0)
+
+
+def test_a_full_disk_under_a_run_of_bytes(
+    local: FilesystemStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fitted is kept, and the error says where the first hole is then."""
+    local.create(replace(CHUNKED, length=20))
+    put(local, 1)
+    real = os.pwrite
+
+    def full(descriptor: int, data: bytes, offset: int) -> int:
+        if offset == 8:
+            raise OSError(errno.ENOSPC, "full")
+        return real(descriptor, data, offset)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", full)
+        with pytest.raises(StorageFull) as caught:
+            write(local, b"hello world")
+    assert caught.value.offset == 8
+    assert local.look(ID).offset == 8

@@ -9,6 +9,7 @@ from tusd_server.storage.base import (
     KnowsOwners,
     Local,
     RemembersKeys,
+    TakesChunks,
     Terminates,
 )
 from tusd_server.storage.memory import MemoryStore
@@ -20,6 +21,6 @@ def store() -> MemoryStore:
 
 
 def test_its_abilities(store: MemoryStore) -> None:
-    for ability in (Terminates, Expires, Concatenates, RemembersKeys, KnowsOwners):
+    for ability in (Terminates, Expires, Concatenates, RemembersKeys, KnowsOwners, TakesChunks):
         assert isinstance(store, ability)
     assert not isinstance(store, Local)

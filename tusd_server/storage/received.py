@@ -57,7 +57,7 @@ class Received:
     def missing(self) -> tuple[int, ...]:
         """The chunks that are not here as a whole, in order."""
         first = self.run // self.chunk_size
-        return tuple(i for i in range(first, self.total) if self.here[i] == MISSING)
+        return tuple(i for i in range(first, self.total) if not self.has(i))
 
     def bounds(self, index: int) -> tuple[int, int]:
         """Where a chunk begins and ends."""
