@@ -26,6 +26,7 @@ from processing.moments import Clock, utc_now
 from processing.queue import Job, Queue
 from processing.reasons import Reason
 from processing.tables import media, posts
+from processing.together import Together
 
 PROCESS = "process"
 REGISTER = "register"
@@ -60,6 +61,7 @@ class Catalog:
         self.queue = Queue(self.database, clock=clock)
         self._clock = clock
         self._insert = self.database.insert_if_new(media, "upload_id")
+        self._receive_together = Together(self._receive_all)
         self._by_id = select(media).where(media.c.id == bindparam("media_id"))
         self._by_upload = select(media).where(media.c.upload_id == bindparam("of_upload"))
 
@@ -76,8 +78,10 @@ class Catalog:
 
         An upload that has its record already keeps it, and gets no second job.
         """
-        fresh = _fresh_values(received, self._clock())
-        return self.database.write(lambda connection: self._receive(connection, fresh))
+        return self._receive_together(_fresh_values(received, self._clock()))
+
+    def _receive_all(self, arrivals: Sequence[Mapping[str, Any]]) -> Sequence[Medium]:
+        return self.database.write(lambda c: [self._receive(c, fresh) for fresh in arrivals])
 
     def _receive(self, connection: Connection, fresh: Mapping[str, Any]) -> Medium:
         if connection.scalar(self._insert, fresh) is None:

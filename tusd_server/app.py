@@ -23,6 +23,7 @@ from tusd_server.storage.base import DataStore
 from tusd_server.storage.filesystem import FilesystemStore
 from tusd_server.uploads.quotas import Allowance, Quotas
 from tusd_server.uploads.service import Uploads
+from tusd_server.web.application import Application
 from tusd_server.web.links import Links
 from tusd_server.web.media_api import MediaApi, media_blueprint
 from tusd_server.web.operations import directory_check, operations_blueprint, redis_check
@@ -54,7 +55,7 @@ def create_app(
     shelf = Shelf(settings.data_dir)
     uploads = make_uploads(settings, store, locker, catalog, shelf)
 
-    app = Flask(__name__, static_folder=None)
+    app = Application(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MOST_JSON_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
     auth = Auth(app, settings)

@@ -774,10 +774,11 @@ def test_no_room_for_changed_facts(
         raise OSError(code, "full")
 
     finished(local)
+    info = local.look(ID)
     with monkeypatch.context() as patched:
         patched.setattr(os, function, full)
         with pytest.raises(StorageFull, match="no room for"):
-            local.update(replace(local.look(ID), owner="bob"))
+            local.update(replace(info, owner="bob"))
     assert timeless(local.look(ID)) == INFO.at(11)
     assert names(local) == [ID, f"{ID}.info"]
 

@@ -22,6 +22,7 @@ CALLS = (
     "sendfile",
     "unlink",
     "utime",
+    "write",
 )
 
 

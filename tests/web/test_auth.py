@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 from flask import Flask
 
 from tests.rooms import GIF, OCTETS, SECRET, Cut, Tus, Untouched, make_app, settings
+from tests.services import wait_until
 from tests.web.test_core import TUS
 from tusd_server.app import create_app
 from tusd_server.errors import BadSetting
@@ -175,6 +176,17 @@ def test_tokens_that_do_not_hold(alice: Tus, authorization: str) -> None:
         create(authorization), f"401\n{TUS}\nWWW-Authenticate: Bearer...\nLocation: (absent)"
     )
     assert response.text.count("\n") == 1
+
+
+def test_a_token_that_was_good_a_moment_ago_is_refused_once_it_expires(alice: Tus) -> None:
+    short = token(exp=datetime.now(UTC) + timedelta(seconds=2))
+
+    def status() -> int:
+        headers = {"Tus-Resumable": "1.0.0", "Authorization": f"Bearer {short}"}
+        return alice.send("HEAD", f"/files/{'0' * 32}", headers).status_code
+
+    assert status() == 404
+    wait_until(lambda: status() == 401, "The expiry")
 
 
 def test_an_expired_token_says_so(alice: Tus) -> None:

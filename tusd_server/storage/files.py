@@ -17,6 +17,7 @@ LEAST_RESERVED_BYTES = 256 * 1024
 
 _COPY_BYTES = 1 << 30
 _LOCK_POLL_SECONDS = 0.002
+_SMALL_BYTES = 64 * 1024
 _STAT_BLOCK_BYTES = 512
 _FALLOC_FL_KEEP_SIZE = 1
 _NO_RESERVATION = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
@@ -65,17 +66,38 @@ def write_file(path: str, temporary: str, content: bytes, *, sync: bool) -> None
     """Write a whole file under a temporary name of the same folder and rename it."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
     try:
-        with open(os.open(temporary, flags, 0o664), "wb") as file:
-            file.write(content)
+        descriptor = os.open(temporary, flags, 0o664)
+        try:
+            _write_all(descriptor, content)
             if sync:
-                file.flush()
-                os.fsync(file.fileno())
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         os.rename(temporary, path)
     except OSError:
         unlink(temporary)
         raise
     if sync:
         sync_path(os.path.dirname(path))
+
+
+def read_file(path: str) -> bytes:
+    """The whole of a small file; without the layers of `open`, which cost more than the file."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        content = os.read(descriptor, _SMALL_BYTES)
+        if len(content) == _SMALL_BYTES:
+            while block := os.read(descriptor, _SMALL_BYTES):
+                content += block
+        return content
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    written = os.write(descriptor, content)
+    while written < len(content):
+        written += os.write(descriptor, content[written:])
 
 
 def join_files(sources: Iterable[str], target: str, *, sync: bool) -> None:

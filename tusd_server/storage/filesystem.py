@@ -36,6 +36,7 @@ from tusd_server.storage.files import (
     directly,
     join_files,
     locked,
+    read_file,
     reserve,
     sync_path,
     unlink,
@@ -489,8 +490,7 @@ class FilesystemStore:
 
     def _trusted(self, upload_id: str, size: int) -> int:
         try:
-            with open(self._unverified + upload_id, encoding="ascii") as note:
-                return int(note.read() or size)
+            return int(read_file(self._unverified + upload_id) or size)
         except FileNotFoundError:
             return size
 
@@ -535,8 +535,7 @@ class FilesystemStore:
 
 def _read_info(path: str) -> UploadInfo | None:
     try:
-        with open(path, "rb") as file:
-            return UploadInfo.from_json(file.read())
+        return UploadInfo.from_json(read_file(path))
     except (FileNotFoundError, IsADirectoryError, ValueError):
         return None
 

@@ -14,6 +14,7 @@ from tusd_server.protocol.replies import (
     error_headers,
 )
 from tusd_server.protocol.status import reason_phrase, status_of
+from tusd_server.web.application import Empty
 
 log = logging.getLogger("tusd_server.web")
 
@@ -30,9 +31,7 @@ def register_responses(app: Flask, cors_origins: tuple[str, ...]) -> None:
     def preflight() -> Response | None:
         """Answer a browser's question before any view can ask for a token."""
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
-            response = Response(status=204)
-            del response.headers["Content-Type"]
-            return response
+            return Empty(204, {})
         return None
 
     @app.after_request

@@ -33,6 +33,7 @@ from tusd_server.storage.base import Terminates, extensions
 from tusd_server.uploads.body import Body, PortableBody
 from tusd_server.uploads.receiving import Proof
 from tusd_server.uploads.service import Uploads, Wanted
+from tusd_server.web.application import Empty
 from tusd_server.web.downloads import send_upload
 from tusd_server.web.urls import root_url
 
@@ -58,7 +59,7 @@ class TusView(MethodView):
     def options(self, **_: str) -> Response:
         """Tell what the server speaks; needs no version and no token."""
         headers = options_headers(extensions(self.uploads.store), ALGORITHMS, self.uploads.max_size)
-        return _empty(204, headers)
+        return Empty(204, headers)
 
 
 class UploadsView(TusView):
@@ -88,7 +89,7 @@ class UploadsView(TusView):
             headers |= offset_headers(outcome.info, None)
         if outcome.info.concat is not None:
             headers["Upload-Concat"] = outcome.info.concat
-        return _empty(201, headers | expires_header(outcome.expires))
+        return Empty(201, headers | expires_header(outcome.expires))
 
 
 class UploadView(TusView):
@@ -103,7 +104,7 @@ class UploadView(TusView):
         if outcome.info.finished and not outcome.info.partial:
             # For a client that missed the last answer, or resumes what is complete already.
             headers[MEDIA_ID_HEADER] = media_id_for(outcome.info.id)
-        return _empty(200, headers)
+        return Empty(200, headers)
 
     def patch(self, upload_id: str) -> Response:
         """Take in bytes."""
@@ -121,14 +122,14 @@ class UploadView(TusView):
             proof=_proof(wanted, body),
         )
         headers = offset_headers(outcome.info, outcome.expires)
-        return _empty(204, {**headers, **outcome.headers})
+        return Empty(204, {**headers, **outcome.headers})
 
     def delete(self, upload_id: str) -> Response:
         """Forget an upload (termination)."""
         user = self.auth.user()
         check_version(request.headers)
         self.uploads.terminate(upload_id, user.id, request_body(), request_facts())
-        return _empty(204, {})
+        return Empty(204, {})
 
     def get(self, upload_id: str) -> Response:
         """Send a finished upload to its owner; not part of tus, so no version is asked for."""
@@ -173,7 +174,7 @@ def request_facts() -> RequestFacts:
     """What hooks are told of this request."""
     return RequestFacts(
         method=request.method,
-        uri=request.environ.get("RAW_URI", request.full_path),
+        uri=request.environ.get("RAW_URI") or request.full_path,
         remote_addr=request.remote_addr or "",
         headers=HeaderLists(request.headers),
     )
@@ -197,12 +198,6 @@ class HeaderLists(Mapping[str, tuple[str, ...]]):
 
     def __len__(self) -> int:
         return len(self._headers)
-
-
-def _empty(status: int, headers: dict[str, str]) -> Response:
-    response = Response(status=status, headers=headers)
-    del response.headers["Content-Type"]
-    return response
 
 
 def _speak_tus(response: Response) -> Response:
