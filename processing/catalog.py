@@ -14,7 +14,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from processing import turns
 from processing.database import Database
@@ -27,9 +38,11 @@ from processing.queue import Job, Queue
 from processing.reasons import Reason
 from processing.tables import media, posts
 from processing.together import Together
+from processing.usage import Usage, usage_within
 
 PROCESS = "process"
 REGISTER = "register"
+CLEAR = "clear"
 ALL_BUT_DELETED: tuple[Status, ...] = (
     "received",
     "processing",
@@ -41,6 +54,7 @@ ALL_BUT_DELETED: tuple[Status, ...] = (
 )
 
 _BATCH = 500
+_SINCE = func.coalesce(media.c.registered_at, media.c.received_at)
 _PLACING = 0x7475_7300
 _COLUMNS = tuple(column.name for column in media.c)
 _THUMBNAIL_COLUMNS = (
@@ -218,8 +232,53 @@ class Catalog:
         return self.database.write(work)
 
     def deleted(self, media_id: str) -> bool:
-        """Any other state -> deleted, for a caller that has removed the files before."""
-        return self._change(media_id, ALL_BUT_DELETED, status="deleted", deleted_at=self._clock())
+        """Any other state -> deleted, for a caller that has removed the files before.
+
+        Why follows from the state: files go because they were published, or because somebody asked.
+        """
+        because = case((media.c.status == "published", "published"), else_="asked")
+        return self._change(
+            media_id,
+            ALL_BUT_DELETED,
+            status="deleted",
+            deleted_at=self._clock(),
+            deleted_because=because,
+        )
+
+    def overdue(self, before: datetime, *, after: Medium | None, limit: int) -> Sequence[Medium]:
+        """Media that were neither published nor are on their way to a post, oldest first.
+
+        Their registration, or their arrival if they belong to no post, was before `before`.
+        `after` is the last one of the page before.
+        """
+        query = select(media).where(_overdue(before)).order_by(_SINCE, media.c.id).limit(limit)
+        if after is not None:
+            since = after.registered_at or after.received_at
+            query = query.where(tuple_(_SINCE, media.c.id) > tuple_(literal(since), after.id))
+        rows = self.database.read(lambda c: c.execute(query).all())
+        return [_medium(row._asdict()) for row in rows]
+
+    def retire(self, media_id: str, before: datetime) -> bool:
+        """Overdue -> deleted, with a job that deletes the files; False if it is not overdue."""
+        values = {
+            "status": "deleted",
+            "deleted_at": self._clock(),
+            "deleted_because": "retention",
+        }
+
+        def work(connection: Connection) -> bool:
+            statement = update(media).where(media.c.id == media_id, _overdue(before))
+            if connection.execute(statement.values(**values)).rowcount != 1:
+                return False
+            self._put_job(connection, CLEAR, media_id, turns.LAST)
+            return True
+
+        return self.database.write(work)
+
+    def usage(self, owner: str | None = None) -> Sequence[Usage]:
+        """The disk use of every owner of a medium, or of one, by name."""
+        kind = self.database.kind
+        return self.database.read(lambda connection: usage_within(connection, kind, owner))
 
     def rejected(self, media_id: str, reasons: Iterable[Reason]) -> bool:
         """Processing -> rejected: the file breaks the rules."""
@@ -300,6 +359,13 @@ class Catalog:
     ) -> None:
         key, payload = _job_key(kind, media_id), {"media_id": media_id}
         self.queue.put_within(connection, kind, key, payload, handicap=handicap)
+
+
+# The condition is one of the row alone: PostgreSQL checks it anew when another transaction, such
+# as one that gives the medium a post, has changed the row meanwhile.
+def _overdue(before: datetime) -> ColumnElement[bool]:
+    without_post = (media.c.status == "ready") & media.c.post_id.is_(None)
+    return (before > _SINCE) & (without_post | (media.c.status == "registered"))
 
 
 def _job_key(kind: str, media_id: str) -> str:

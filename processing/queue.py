@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import (
     ColumnElement,
@@ -32,6 +32,8 @@ from processing.database import Database
 from processing.moments import Clock, utc_now
 from processing.tables import jobs
 from processing.turns import AT_ONCE
+
+JobState = Literal["waiting", "running", "parked"]
 
 ERROR_LENGTH = 2000
 NO_DELAY = timedelta(0)
@@ -62,6 +64,12 @@ class Job:
     progress: float | None
     begun_at: datetime
     postponed: int
+
+    def state(self, now: datetime) -> JobState:
+        """Whether somebody works on it; a job whose lease has run out waits for another worker."""
+        if self.parked:
+            return "parked"
+        return "running" if self.token is not None and self.visible_at > now else "waiting"
 
 
 class Queue:

@@ -1,4 +1,4 @@
-"""What the two kinds of jobs do: examine a received file, and register a ready one.
+"""What jobs do: examine a received file, register a ready one, clear away a deleted one.
 
 A job may stop at any line and run again, also while a slow worker still believes that it
 holds it. So the order is fixed, and each step finds its own earlier result:
@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from processing.catalog import PROCESS, REGISTER, Catalog
+from processing.catalog import CLEAR, PROCESS, REGISTER, Catalog
 from processing.declared import Declared
 from processing.examined import Examined
 from processing.medium import Medium
@@ -77,7 +77,11 @@ class Tasks:
         self._shelf = shelf
         self._posts = posts
         self._work_dir = work_dir
-        self._by_kind = {PROCESS: self._process, REGISTER: self._register}
+        self._by_kind = {
+            PROCESS: self._process,
+            REGISTER: self._register,
+            CLEAR: self._clear,
+        }
 
     def run(self, job: Job) -> str:
         """Do the job and say how it ended.
@@ -130,6 +134,9 @@ class Tasks:
             self._catalog.refused(medium.id, refusal.reasons)
             return
         self._catalog.registered(medium.id)
+
+    def _clear(self, medium: Medium) -> None:
+        """Nothing beyond what `_settle` does for a medium that is deleted."""
 
     def _settle(self, medium: Medium) -> str:
         """The state that was reached, by us or by another; bytes that it forbids are removed."""

@@ -85,11 +85,22 @@ def _upload(options: argparse.Namespace) -> int:
 
 def _ls(options: argparse.Namespace) -> int:
     from tusd_server.commands.ls import Choice, ls, ls_orphans
+    from tusd_server.commands.usage import ls_usage
 
     if options.orphans:
         return ls_orphans(_settings(options))
     choice = Choice(owner=options.owner, status=options.status, unfinished_only=options.unfinished)
+    if options.usage:
+        return ls_usage(_settings(options), options.owner, as_json=options.json)
     return ls(_settings(options), choice, as_json=options.json)
+
+
+def _jobs(options: argparse.Namespace) -> int:
+    from tusd_server.commands.jobs import jobs, retry
+
+    if options.retry is not None:
+        return retry(_settings(options), options.retry, as_json=options.json)
+    return jobs(_settings(options), failed_only=options.failed, as_json=options.json)
 
 
 def _gc(options: argparse.Namespace) -> int:
@@ -123,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_token(commands)
     _add_upload(commands)
     _add_ls(commands)
+    _add_jobs(commands)
     _add_gc(commands)
     _add_doctor(commands)
     return parser
@@ -225,8 +237,31 @@ def _add_ls(commands: "Commands") -> None:
     which.add_argument("--unfinished", action="store_true", help="list unfinished uploads alone")
     which.add_argument("--orphans", action="store_true", help="list files that belong to no upload")
     which.add_argument("--status", choices=get_args(Status), help="list media of this status alone")
+    which.add_argument("--usage", action="store_true", help="list each user's use of the disk")
     ls.add_argument("--owner", metavar="USER", help="list what belongs to this user alone")
     _data_dir(ls)
+
+
+def _add_jobs(commands: "Commands") -> None:
+    jobs = commands.add_parser(
+        "jobs",
+        help="list jobs, and give those that failed another chance",
+        description="List the jobs that wait, run or were parked as failed, or give them another "
+        "chance.",
+        epilog="Exit status: 0 when done, 1 when there is no such job or it runs, 2 for bad "
+        "arguments.",
+    )
+    jobs.set_defaults(run=_jobs)
+    which = jobs.add_mutually_exclusive_group()
+    which.add_argument("--failed", action="store_true", help="list parked jobs alone")
+    which.add_argument(
+        "--retry",
+        metavar="ID",
+        help="start a parked job afresh, and end the pause of a waiting one: a job's id, a "
+        "medium's, or `all` that are parked",
+    )
+    jobs.add_argument("--json", action="store_true", help="print each as a line of JSON")
+    _data_dir(jobs)
 
 
 def _add_gc(commands: "Commands") -> None:

@@ -62,6 +62,13 @@ def _hours(text: str) -> float:
     return number
 
 
+def _days(text: str) -> int:
+    number = _plain_int(text)
+    if number > 36_500:
+        raise ValueError("a whole number of days up to 36500")
+    return number
+
+
 _UNITS = {"": 1, "B": 1, "K": 1024, "M": MIB, "G": 1024 * MIB, "T": 1024 * 1024 * MIB}
 
 
@@ -205,6 +212,12 @@ class Settings:
         2_592_000.0,
         _seconds,
         "How long the URL of a finished upload is remembered, in seconds; its medium is kept.",
+    )
+    retention_days: int = _setting(
+        0,
+        _days,
+        "Files of media that are not published within so many days of their registration, or of "
+        "their arrival without a post, are deleted; 0 keeps them.",
     )
     user_max_bytes: int = _setting(
         0,

@@ -7,6 +7,7 @@ from processing.catalog import Catalog
 from processing.clamd import Address, Clamd
 from processing.pipeline import Pipeline
 from processing.reconciler import Reconciler
+from processing.retention import Retention
 from processing.shelf import Shelf
 from processing.tasks import Tasks
 from processing.tools import Tools
@@ -47,6 +48,7 @@ def make_worker(settings: Settings) -> Worker:
         catalog=catalog, shelf=shelf, finished_uploads=lambda: files, work_dir=work_dir
     )
     sweeper = make_sweeper(settings, store, locker, catalog, shelf)
+    retention = Retention(catalog, shelf, settings.retention_days)
     pace = Pace(
         concurrency=settings.worker_concurrency,
         lease_seconds=settings.job_lease_seconds,
@@ -57,7 +59,7 @@ def make_worker(settings: Settings) -> Worker:
     return Worker(
         catalog=catalog,
         tasks=tasks,
-        rounds=(reconciler.run, sweeper.run),
+        rounds=(reconciler.run, sweeper.run, retention.run),
         waker=waker_for(settings.redis_url),
         pace=pace,
     )

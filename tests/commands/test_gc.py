@@ -4,10 +4,14 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from processing.moments import utc_now
+from tests.records import known, migrated, ready_medium
 from tests.rooms import GIF, Tus, make_app, settings
 from tests.shell import Cli
 from tusd_server.commands.gc import gc
@@ -95,6 +99,27 @@ def test_a_dry_run_tells_and_changes_nothing(
     assert everything(config.data_dir) == before
 
 
+def test_media_that_were_not_published_in_time_go(
+    config: Settings, alice: Tus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with migrated(config.catalog_url, lambda: utc_now() - timedelta(days=8)) as catalog:
+        old = ready_medium(catalog, "old", size=9).id
+    with migrated(config.catalog_url, lambda: utc_now() - timedelta(days=6)) as catalog:
+        young = ready_medium(catalog, "young").id
+    weekly = replace(config, retention_days=7)
+    for dry_run, status, line in (
+        (True, "ready", f"would delete medium {old} (9 bytes, not published in time)"),
+        (False, "deleted", f"deleted medium {old} (9 bytes, not published in time)"),
+    ):
+        assert gc(weekly, dry_run=dry_run) == 0
+        assert line in capsys.readouterr().out.splitlines()
+        with migrated(config.catalog_url) as catalog:
+            assert known(catalog, old).status == status
+            assert known(catalog, young).status == "ready"
+    assert gc(weekly, dry_run=False) == 0
+    assert "medium" not in capsys.readouterr().out
+
+
 def test_a_dry_run_leaves_a_directory_of_tusd_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,7 +140,7 @@ def test_a_dry_run_leaves_a_directory_of_tusd_alone(
     }
     (data_dir / f"{upload}.info").write_text(json.dumps(document))
     (data_dir / upload).write_bytes(b"GIF89a")
-    config = settings(tmp_path)
+    config = settings(tmp_path, retention_days=7)
     age(config, upload, DAY + 60)
     assert gc(config, dry_run=True) == 0
     assert capsys.readouterr().out == ""

@@ -99,6 +99,35 @@ def test_json_is_one_document_a_line(cli: Cli, data_dir: Path) -> None:
     assert rejected["created_at"] == START.isoformat()
 
 
+def test_the_use_of_the_disk(cli: Cli, data_dir: Path) -> None:
+    done = cli("ls", "--usage", "--data-dir", data_dir)
+    assert done.returncode == 0, done.stderr
+    assert [" ".join(line.split()) for line in done.stdout.splitlines()] == [
+        "OWNER STORED ORIGINALS DERIVATIVES UNFINISHED MEDIA",
+        "alice 9 B 9 B 0 B 1.0 KiB 1 uploading, 1 ready",
+        "bob 0 B 0 B 0 B 0 B 1 uploading, 1 rejected",
+    ]
+    done = cli("ls", "--usage", "--json", "--owner", "alice", "--data-dir", data_dir)
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {
+            "owner": "alice",
+            "media": {"ready": 1},
+            "original_bytes": 9,
+            "derived_bytes": 0,
+            "stored_bytes": 9,
+            "unfinished": 1,
+            "unfinished_bytes": 1024,
+        }
+    ]
+
+
+def test_nobody_uses_an_empty_directory(cli: Cli, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = cli("ls", "--usage", "--data-dir", empty)
+    assert (done.returncode, len(done.stdout.splitlines()), os.listdir(empty)) == (0, 1, [])
+
+
 def test_more_media_than_one_page(cli: Cli, tmp_path: Path) -> None:
     data_dir = tmp_path / "many"
     data_dir.mkdir()

@@ -3,8 +3,10 @@
 import contextlib
 
 from processing.catalog import Catalog
+from processing.retention import Retention
 from processing.shelf import Shelf
 from tusd_server.app import make_locker, make_store
+from tusd_server.commands.catalog import existing_catalog
 from tusd_server.commands.directory import require_data_dir
 from tusd_server.locks import MemoryLocker
 from tusd_server.settings import Settings
@@ -24,8 +26,15 @@ def gc(settings: Settings, *, dry_run: bool) -> int:
     with contextlib.closing(Catalog(settings.catalog_url)) as catalog:
         if not dry_run:
             catalog.migrate()
-        sweeper = make_sweeper(settings, store, locker, catalog, Shelf(settings.data_dir))
+        shelf = Shelf(settings.data_dir)
+        sweeper = make_sweeper(settings, store, locker, catalog, shelf)
         _print(sweeper.sweep(dry_run=dry_run, thoroughly=True), dry_run=dry_run)
+    with existing_catalog(settings) as existing:
+        if existing is not None:
+            retention = Retention(existing, shelf, settings.retention_days)
+            for medium in retention.overdue() if dry_run else retention.enforce():
+                verb = "would delete" if dry_run else "deleted"
+                print(f"{verb} medium {medium.id} ({medium.size} bytes, not published in time)")
     return 0
 
 

@@ -1,24 +1,18 @@
 """`tusd-server ls`: what lies in a data directory, for whoever operates the machine."""
 
-import contextlib
 import dataclasses
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import SQLAlchemyError
-
 from hooks.events import NAME_KEYS
-from processing.catalog import Catalog
 from processing.medium import Medium, Status
 from tusd_server.app import make_store
+from tusd_server.commands.catalog import existing_catalog
 from tusd_server.commands.directory import require_data_dir
 from tusd_server.commands.words import bytes_of, printable, span
-from tusd_server.errors import BadSetting
 from tusd_server.info import UploadInfo, now_utc
 from tusd_server.settings import Settings
 
@@ -73,28 +67,17 @@ def unfinished(settings: Settings, owner: str | None) -> list[UploadInfo]:
 
 def media(settings: Settings, choice: Choice) -> Iterator[Medium]:
     """The records that match, newest first."""
-    try:
-        if not _has_database(settings.catalog_url):
+    with existing_catalog(settings) as catalog:
+        if catalog is None:
             return
-        with contextlib.closing(Catalog(settings.catalog_url)) as catalog:
-            cursor = None
-            while True:
-                found, cursor = catalog.find(
-                    owner=choice.owner, status=choice.status, after=cursor, limit=PAGE
-                )
-                yield from found
-                if cursor is None:
-                    return
-    except (SQLAlchemyError, ImportError, ValueError):
-        raise BadSetting(
-            "The database cannot be read; `tusd-server doctor` tells what is wrong with it."
-        ) from None
-
-
-def _has_database(url: str) -> bool:
-    # SQLite would make an empty one where there is none.
-    parsed = make_url(url)
-    return parsed.get_backend_name() != "sqlite" or Path(parsed.database or "").is_file()
+        cursor = None
+        while True:
+            found, cursor = catalog.find(
+                owner=choice.owner, status=choice.status, after=cursor, limit=PAGE
+            )
+            yield from found
+            if cursor is None:
+                return
 
 
 def _length(length: int | None) -> str:
