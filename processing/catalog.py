@@ -422,6 +422,7 @@ def _examined_values(examined: Examined) -> dict[str, Any]:
         "bitrate": examined.bitrate,
         "fps": examined.fps,
         "rotation": examined.rotation,
+        "size": examined.size,
         "sha256": examined.sha256,
         "probe": examined.probe,
         "thumbnail_status": examined.thumbnail.status,

@@ -41,7 +41,8 @@ class Examined:
     `width` and `height` are as displayed, after `rotation`: the clockwise turn (0, 90, 180, 270)
     which a player has to apply to the stored picture. `duration` is in seconds, `bitrate` in bits
     per second, `fps` the average; these and `codec` are None for images. `probe` names what
-    measured it: `ffprobe`, `mediainfo` or `pillow`.
+    measured it: `ffprobe`, `mediainfo` or `pillow`. `size` and `sha256` are those of the file to
+    be stored; `stripped` says that this is not the upload's but one without its metadata.
     """
 
     media_type: Literal["image", "video"]
@@ -53,6 +54,8 @@ class Examined:
     bitrate: int | None
     fps: float | None
     rotation: int
+    size: int
     sha256: str
     probe: str
     thumbnail: Thumbnail
+    stripped: bool = False

@@ -14,6 +14,7 @@ from processing.steps.digest import digest_step
 from processing.steps.probe import ProbeStep
 from processing.steps.scan import ScanStep
 from processing.steps.sniff import sniff_step
+from processing.steps.strip import StripStep
 from processing.steps.thumbnail import ThumbnailStep
 from processing.steps.validate import SizeStep, ValidateStep
 from processing.telling import tell
@@ -34,16 +35,19 @@ class Pipeline:
     tools: Tools
     timeout_seconds: float
     clamd: Clamd | None = None
+    strip_metadata: bool = False
     steps: tuple[Step, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         sandbox = Sandbox(self.timeout_seconds)
+        probe = ProbeStep(self.limits, self.tools, sandbox)
         steps: tuple[Step, ...] = (
             sniff_step,
             SizeStep(self.limits),
             *([] if self.clamd is None else [ScanStep(self.clamd)]),
-            ProbeStep(self.limits, self.tools, sandbox),
+            probe,
             ValidateStep(self.limits),
+            *([StripStep(sandbox, probe)] if self.strip_metadata else []),
             digest_step,
             ThumbnailStep(self.limits, self.tools, sandbox),
         )
@@ -53,12 +57,14 @@ class Pipeline:
         """Check and measure the file at `source`, and write its thumbnail to `thumbnail_to`.
 
         The source is only read. The thumbnail, a JPEG, appears whole and synced or not at all;
-        its directory must exist. Repeating the call repeats the result. Raises Rejected when the
-        medium breaks a rule, for good; any other exception is the machine's fault, and the call
-        may be tried again.
+        its directory must exist. Where the source had to be stripped of metadata, the result lies
+        beside the thumbnail under the name `STRIPPED`. Repeating the call repeats the result.
+        Raises Rejected when the medium breaks a rule, for good, and NotNow when the scanner is
+        away; any other exception is the machine's fault, and the call may be tried again.
         """
         source = source.absolute()
-        case = Case(source, declared, size=source.stat().st_size)
+        size = source.stat().st_size
+        case = Case(source, declared, size, folder=thumbnail_to.parent)
         for number, step in enumerate(self.steps):
             tell(step.__module__.rpartition(".")[2], number / len(self.steps))
             case = step(case)
@@ -94,9 +100,11 @@ def _summary(case: Case) -> Examined:
             bitrate=None,
             fps=None,
             rotation=case.image.rotation,
+            size=case.size,
             sha256=case.sha256,
             probe="pillow",
             thumbnail=thumbnail,
+            stripped=case.stripped,
         )
     if case.video is None:
         raise ValueError("The medium must be probed before the summary.")
@@ -112,7 +120,9 @@ def _summary(case: Case) -> Examined:
         bitrate=case.video.bitrate or round(case.size * 8 / duration),
         fps=round(track.fps, 3) or None,
         rotation=track.rotation,
+        size=case.size,
         sha256=case.sha256,
         probe=case.video.by,
         thumbnail=thumbnail,
+        stripped=case.stripped,
     )

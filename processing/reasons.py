@@ -21,6 +21,7 @@ REASONS: Final[dict[str, str]] = {
     "video_too_large_dimensions": "A video track has a side longer than allowed.",
     "image_too_small": "The image has a side shorter than allowed.",
     "image_too_large_dimensions": "The image has a side longer than allowed.",
+    "metadata_not_removable": "The server removes private metadata, and cannot from this file.",
     "post_of_another_user": "The medium names a post that belongs to another user.",
     "processing_failed": "The server failed to examine the file at every try; it can try again.",
     "processing_crashed": "Every try to examine the file ended with the death of its worker.",

@@ -7,10 +7,12 @@ holds it. So the order is fixed, and each step finds its own earlier result:
 2. place          reserves the names in the record; a repeated job gets the same ones
 3. thumbnail      moved to its reserved name; moved again, it replaces its like
 4. hand_over      the bytes move by rename; moved already, nothing happens
-5. ready          one transaction with the register job: from here on a repetition finds the
-                  state and stops, and a crash between 4 and 5 repeats 1 on the moved bytes
-6. register       tells the posts backend, which knows the medium's id if it was told before
-7. registered     the end; a crash between 6 and 7 repeats 6
+5. strip          the file without its metadata moves over the one that was handed over; a
+                  repetition finds it there, and nothing more to remove
+6. ready          one transaction with the register job: from here on a repetition finds the
+                  state and stops, and a crash between 4 and 6 repeats 1 on the moved bytes
+7. register       tells the posts backend, which knows the medium's id if it was told before
+8. registered     the end; a crash between 7 and 8 repeats 7
 
 Where the record ends at `rejected` or `deleted`, the record is written first and the
 files go after it: the repeated job reads the state and removes what is left.
@@ -31,6 +33,7 @@ from processing.queue import Job
 from processing.reasons import Rejected
 from processing.shelf import Shelf
 from processing.sniff import KINDS
+from processing.steps.strip import STRIPPED
 from processing.telling import tell
 
 Examine = Callable[[Path, Declared, Path], Examined]
@@ -123,6 +126,8 @@ class Tasks:
         if examined.thumbnail.status == "ready":
             self._shelf.put(thumbnail, place.thumbnail_path)
         self._files.hand_over(medium.upload_id, self._shelf.prepare(place.path))
+        if examined.stripped:
+            self._shelf.put(thumbnail.with_name(STRIPPED), place.path)
 
     def _register(self, medium: Medium) -> None:
         if medium.status not in ("ready", "failed"):

@@ -381,3 +381,124 @@ def make_dash(path: Path, url: str) -> Path:
         encoding="ascii",
     )
     return path
+
+
+# Files with private metadata. Whatever is private says SECRET.
+
+SECRET = "SECRET"
+XMP = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+    'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+    f'xmlns:dc="http://purl.org/dc/elements/1.1/" dc:creator="{SECRET}"/></rdf:RDF></x:xmpmeta>'
+).encode()
+
+
+def _private_exif(orientation: int = 1) -> Image.Exif:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    exif[0x010F] = f"{SECRET} Phones"
+    exif[0x0132] = f"2026:11:22 12:00:00 {SECRET}"
+    exif.get_ifd(GPS).update({1: "N", 2: (52.0, 31.0, 12.0), 29: SECRET})
+    return exif
+
+
+def _profile() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def make_private_jpeg(path: Path, orientation: int = 6, progressive: bool = False) -> Path:
+    """EXIF, XMP, IPTC, comments, a colour profile, and a second picture behind the first."""
+    buffer = io.BytesIO()
+    picture().save(
+        buffer,
+        "JPEG",
+        quality=85,
+        exif=_private_exif(orientation),
+        xmp=XMP,
+        icc_profile=_profile(),
+        comment=SECRET,
+        progressive=progressive,
+        restart_marker_rows=1,
+    )
+    data = buffer.getvalue()
+    iptc = b"Photoshop 3.0\0" + SECRET.encode()
+    makers = b"\xff\xed" + struct.pack(">H", 2 + len(iptc)) + iptc
+    first = data.index(b"\xff\xdb")
+    end = b"\xff\xd8\xff\xe1\x00\x0cExif\0\0SECRET"
+    path.write_bytes(data[:first] + makers + data[first:] + end)
+    return path
+
+
+def make_private_png(path: Path, orientation: int = 6) -> Path:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Author", SECRET)
+    info.add_itxt("XML:com.adobe.xmp", XMP.decode())
+    info.add(b"tIME", b"\x07\xea\x0b\x16\x0c\x00\x00")
+    info.add(b"prVt", SECRET.encode())
+    exif = _private_exif(orientation)
+    picture().save(path, "PNG", pnginfo=info, exif=exif, icc_profile=_profile(), dpi=(72, 72))
+    path.write_bytes(path.read_bytes() + SECRET.encode())
+    return path
+
+
+def make_private_webp(path: Path, orientation: int = 6, frames: int = 1) -> Path:
+    rest = [picture().rotate(90 * turn) for turn in range(1, frames)]
+    facts = {"exif": _private_exif(orientation), "xmp": XMP, "icc_profile": _profile()}
+    several = {"save_all": True, "append_images": rest} if rest else {}
+    picture().save(path, "WEBP", method=0, **facts, **several)
+    return path
+
+
+def make_private_gif(path: Path) -> Path:
+    """A comment, and XMP with the magic trailer that leads its readers out of it."""
+    data = make_animated_gif(path).read_bytes()
+    start = 13 + 3 * 2 ** (1 + (data[10] & 7))
+    comment = b"\x21\xfe\x06" + SECRET.encode() + b"\0"
+    trailer = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
+    xmp = b"\x21\xff\x0bXMP DataXMP" + XMP + trailer
+    path.write_bytes(data[:start] + comment + xmp + data[start:] + SECRET.encode())
+    return path
+
+
+def make_private_heic(path: Path, form: str = "HEIF") -> Path:
+    picture().save(path, form, quality=60, exif=_private_exif().tobytes(), xmp=XMP)
+    return path
+
+
+def make_private_avif(path: Path) -> Path:
+    return make_private_heic(path, "AVIF")
+
+
+_PRIVATE_FACTS = (
+    *("-metadata", f"title={SECRET}", "-metadata", f"comment={SECRET}"),
+    *("-metadata", "location=+52.5200+013.4050/", "-metadata", f"location-eng={SECRET}"),
+    *("-metadata", "creation_time=2026-11-22T12:00:00Z"),
+)
+
+
+def make_private_mp4(path: Path, form: str = "mp4", *, fragmented: bool = False) -> Path:
+    """Place, title and times, a track of telemetry as drones write it, and a maker's trailer."""
+    telemetry = path.with_name(path.name + ".srt")
+    telemetry.write_text(f"1\n00:00:00,000 --> 00:00:01,500\n{SECRET} 52.52 13.40\n")
+    flags = "frag_keyframe+empty_moov" if fragmented else "use_metadata_tags"
+    sources = (*_test_picture(2, "320x240", 15), *_tone(2), "-i", telemetry)
+    maps = ("-map", "0", "-map", "1", "-map", "2", "-c:s", "mov_text", "-movflags", flags)
+    try:
+        _ffmpeg(*sources, *maps, *_H264, *_AAC, *_PRIVATE_FACTS, "-f", form, path)
+    finally:
+        telemetry.unlink()
+    name = SECRET.encode() * 3
+    trailer = struct.pack(">I4s", 8 + len(name), b"sefd") + name + b"\0\0\xff\0\1\2\3\4" + name
+    path.write_bytes(path.read_bytes() + (b"" if fragmented else trailer))
+    return path
+
+
+def make_private_mov(path: Path) -> Path:
+    return make_private_mp4(path, "mov")
+
+
+def make_private_webm(path: Path, live: bool = False) -> Path:
+    flags = ("-live", "1") if live else ()
+    codec = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8")
+    _ffmpeg(*_test_picture(2, "320x240", 15), *codec, *_PRIVATE_FACTS, *flags, "-f", "webm", path)
+    return path

@@ -74,6 +74,7 @@ EXAMINED = Examined(
     bitrate=4_000_000,
     fps=29.97,
     rotation=90,
+    size=9,
     sha256="ab" * 32,
     probe="ffprobe",
     thumbnail=Thumbnail("ready", None, 360, 640),

@@ -275,6 +275,12 @@ class Settings:
     media_timeout_seconds: float = _setting(
         60.0, _seconds, "Longest run of one probe or thumbnail child process, in seconds."
     )
+    strip_metadata: bool = _setting(
+        False,
+        _boolean,
+        "Remove places, times, devices and other private metadata from stored originals; "
+        "pictures and sound stay as they are.",
+    )
     clamav: str | None = _setting(
         None,
         _clamd_address,

@@ -34,6 +34,7 @@ def make_worker(settings: Settings) -> Worker:
         settings.limits,
         Tools.found(),
         settings.media_timeout_seconds,
+        strip_metadata=settings.strip_metadata,
         clamd=Clamd(Address.from_text(settings.clamav)) if settings.clamav else None,
     )
     tasks = Tasks(

@@ -40,6 +40,10 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         from processing.child.mediainfo import parse
 
         return parse(**request["arguments"])
+    if request["task"] == "strip":
+        from processing.child.stripping import strip
+
+        return strip(**request["arguments"])
     return {"seccomp": confined}
 
 

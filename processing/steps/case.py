@@ -31,7 +31,10 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One file on its way through the steps; a field is None until its step has run."""
+    """One file on its way through the steps; a field is None until its step has run.
+
+    New files go to `folder`. `source` and `size` are those of the stripped file once there is one.
+    """
 
     source: Path
     declared: Declared
@@ -42,6 +45,8 @@ class Case:
     sha256: str | None = None
     picture: Picture | None = None
     thumbnail: Thumbnail | None = None
+    stripped: bool = False
+    folder: Path | None = None
 
 
 Step = Callable[[Case], Case]

@@ -55,6 +55,7 @@ def test_images(tmp_path, content_type: str, tools: Tools) -> None:
         bitrate=None,
         fps=None,
         rotation=0,
+        size=path.stat().st_size,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         probe="pillow",
         thumbnail=Thumbnail("ready", None, 400, 300),
@@ -148,7 +149,7 @@ def test_the_closed_list_is_used_up() -> None:
     elsewhere = {
         *("type_mismatch", "file_too_large", "unprocessable"),
         *("duration_unknown", "video_too_large_dimensions"),
-        *("infected", "not_scannable"),
+        *("infected", "not_scannable", "metadata_not_removable"),
         # Not the pipeline's: of the posts backend and of the worker.
         *("post_of_another_user", "processing_failed", "registration_failed"),
         *("processing_crashed", "processing_unavailable", "posts_unavailable"),

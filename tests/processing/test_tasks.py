@@ -12,6 +12,7 @@ from processing.patience import GiveUp, NotNow
 from processing.queue import Job
 from processing.reasons import Reason, Rejected
 from processing.shelf import Shelf
+from processing.steps.strip import STRIPPED
 from processing.tasks import Tasks
 from tests.records import EXAMINED, NO_THUMBNAIL, FolderFiles, examine, known, received
 
@@ -266,3 +267,59 @@ def test_a_record_lost_in_a_power_cut_finds_its_file_again(room: Room, tmp_path:
     assert known(room.catalog, medium.id).path == VIDEO
     assert len(room.shelved()) == 2
     with_empty_records.close()
+
+
+def strip(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+    """A pipeline that makes `bytes` of `the bytes`, and lets `bytes` be."""
+    examine(source, declared, thumbnail_to)
+    if source.read_bytes() == b"bytes":
+        return replace(EXAMINED, size=5)
+    thumbnail_to.with_name(STRIPPED).write_bytes(b"bytes")
+    return replace(EXAMINED, size=5, stripped=True)
+
+
+def test_a_stripped_file_takes_the_place_of_the_uploaded_one(room: Room) -> None:
+    medium = room.receive()
+    assert room.run(room.tasks(strip)) == "ready"
+    assert room.shelved() == {VIDEO: b"bytes", THUMBNAIL: b"a small picture"}
+    assert known(room.catalog, medium.id).size == 5
+    assert room.files.path("u1").read_bytes() == b"bytes"
+    assert list((room.folder / "work").iterdir()) == []
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+@pytest.mark.parametrize(
+    ("part", "step", "call"),
+    [
+        ("catalog", "place", 1),
+        ("shelf", "put", 1),
+        ("files", "hand_over", 1),
+        ("shelf", "put", 2),
+        ("catalog", "ready", 1),
+    ],
+)
+def test_a_crash_around_the_stripping_changes_nothing_in_the_end(
+    room: Room, monkeypatch: pytest.MonkeyPatch, part: str, step: str, call: int, where: str
+) -> None:
+    medium = room.receive()
+    owner, calls = getattr(room, part), 0
+    method = getattr(owner, step)
+
+    def fragile(*arguments: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls != call:
+            return method(*arguments)
+        if where == "after":
+            method(*arguments)
+        raise PowerCut
+
+    job = room.claim()
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, step, fragile)
+        with pytest.raises(PowerCut):
+            room.tasks(strip).run(job)
+    assert room.tasks(strip).run(job) == "ready"
+    assert room.shelved() == {VIDEO: b"bytes", THUMBNAIL: b"a small picture"}
+    assert known(room.catalog, medium.id).size == 5
+    assert not (room.folder / "u1").exists()
