@@ -396,14 +396,14 @@ class Settings:
     def _check_posts(self) -> None:
         if self.posts_url is not None and self.posts_secret is None:
             raise BadSetting(
-                "TUSD_POSTS_URL is set without TUSD_POSTS_SECRET; set the secret that signs calls "
-                "to the posts backend."
+                "TUSD_POSTS_URL is set without TUSD_POSTS_SECRET; set the secret that signs the "
+                "calls to it."
             )
         if self.posts_secret is not None:
             try:
                 keys_of(self.posts_secret)
             except ValueError as error:
-                raise BadSetting(f"TUSD_POSTS_SECRET cannot be used; it must be {error}.") from None
+                raise BadSetting(f"TUSD_POSTS_SECRET is not usable; it must be {error}.") from None
 
     @property
     def limits(self) -> Limits:
