@@ -19,6 +19,9 @@ from tests.interop.test_journeys import document, fetch, medium_of, push
 from tests.live import Live, Process
 from tests.raw import Client
 from tests.services import free_port, wait_until
+from tests.shell import Cli, cli
+
+__all__ = ["cli"]
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PATIENCE_SECONDS = 60.0
@@ -55,6 +58,11 @@ class Backend(Process):
         with contextlib.closing(sqlite3.connect(self.folder / "posts.db", timeout=30)) as database:
             database.row_factory = sqlite3.Row
             return [dict(row) for row in database.execute(f"SELECT * FROM {table}")]
+
+    def write(self, statement: str) -> None:
+        with contextlib.closing(sqlite3.connect(self.folder / "posts.db", timeout=30)) as database:
+            database.execute(statement)
+            database.commit()
 
     def flag(self, name: str) -> Path:
         """A file that tests.mortal_backend knows."""
@@ -128,11 +136,12 @@ def test_from_the_upload_to_the_publication(tusd: Live, backend: Backend, pictur
     assert files_of(tusd) == []
 
 
-def test_a_refusal_keeps_the_file_and_the_backends_sentence(
-    tusd: Live, backend: Backend, picture: Path
+def test_a_refused_medium_is_kept_shown_and_told_again_by_command(
+    tusd: Live, backend: Backend, picture: Path, cli: Cli
 ) -> None:
     client = Client(tusd)
-    medium = until(client, push(tusd, picture, post_id="of nobody"), "registered", "failed")
+    upload = push(tusd, picture, post_id="forgotten")
+    medium = until(client, upload, "registered", "failed")
     assert medium["status"] == "failed"
     assert medium["reasons"] == [
         {
@@ -142,6 +151,18 @@ def test_a_refusal_keeps_the_file_and_the_backends_sentence(
     ]
     assert backend.rows() == []
     assert files_of(tusd)
+
+    shown = cli("jobs", "--failed", "--data-dir", tusd.data_dir, "--json")
+    job = json.loads(shown.stdout)
+    assert (job["media_id"], job["kind"], job["state"]) == (medium["id"], "register", "parked")
+    assert job["last_error"].startswith("The posts backend answered 422 ")
+    assert "create it before its media are uploaded" in job["last_error"]
+
+    backend.write("INSERT INTO posts VALUES ('forgotten', 'A title', 0, NULL)")
+    assert cli("jobs", "--retry", medium["id"], "--data-dir", tusd.data_dir).returncode == 0
+    medium = until(client, upload, "registered")
+    assert medium["reasons"] == []
+    assert backend_id(tusd, medium) == backend.rows()[0]["id"]
 
 
 def test_a_backend_that_is_down_for_the_whole_upload_is_told_when_it_is_back(
