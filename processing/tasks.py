@@ -96,10 +96,13 @@ class Tasks:
             # Put by a newer version, whose workers may be about to start.
             raise NotNow(f"This worker does not know jobs of the kind {job.kind!r}.")
         medium = self._medium(str(job.payload["media_id"]))
-        self._by_kind[job.kind](job, medium)
+        try:
+            self._by_kind[job.kind](medium)
+        except Refused as refusal:
+            self._catalog.failed(job, refusal.reason, refusal.error)
         return self._settle(medium)
 
-    def _process(self, job: Job, medium: Medium) -> None:
+    def _process(self, medium: Medium) -> None:
         if not self._catalog.processing(medium.id):
             return
         self._work_dir.mkdir(parents=True, exist_ok=True)
@@ -129,7 +132,7 @@ class Tasks:
         if examined.stripped:
             self._shelf.put(thumbnail.with_name(STRIPPED), place.path)
 
-    def _register(self, job: Job, medium: Medium) -> None:
+    def _register(self, medium: Medium) -> None:
         if medium.status not in ("ready", "failed"):
             return
         tell("register")
@@ -137,10 +140,8 @@ class Tasks:
             backend_id = self._posts.register(medium)
         except Rejected as rejection:
             self._catalog.refused(medium.id, rejection.reasons)
-        except Refused as refusal:
-            self._catalog.failed(job, refusal.reason, refusal.error)
-        else:
-            self._catalog.registered(medium.id, backend_id)
+            return
+        self._catalog.registered(medium.id, backend_id)
 
     def _clear(self, medium: Medium) -> None:
         """Nothing beyond what `_settle` does for a medium that is deleted."""
