@@ -11,6 +11,7 @@ that hold the same job do no harm.
 import base64
 import binascii
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -200,22 +201,20 @@ class Catalog:
 
         return self.database.write(work)
 
-    def registered(self, media_id: str, backend_id: str | None = None) -> bool:
-        """Ready (or failed at the registration) -> registered, under the backend's own name."""
+    def registered(self, media_id: str) -> bool:
+        """Ready (or failed at the registration) -> registered."""
         return self._change(
             media_id,
             ("ready", "failed"),
             status="registered",
             reasons=[],
             registered_at=self._clock(),
-            backend_id=backend_id,
         )
 
-    def published(self, post_id: str, owner: str | None = None) -> Sequence[Medium]:
+    def published(self, post_id: str) -> Sequence[Medium]:
         """Registered -> published for every medium of the post, and the post itself if we have it.
 
-        With `owner`, only for the media of that user. The answer holds all of these published
-        media whose files may still lie on the disk.
+        The answer holds all published media of the post whose files may still lie on the disk.
         """
         now = self._clock()
 
@@ -223,8 +222,6 @@ class Catalog:
             unpublished = (posts.c.id == post_id) & posts.c.published_at.is_(None)
             connection.execute(update(posts).where(unpublished).values(published_at=now))
             of_post = media.c.post_id == post_id
-            if owner is not None:
-                of_post &= media.c.owner == owner
             connection.execute(
                 update(media)
                 .where(of_post, media.c.status == "registered")
@@ -297,7 +294,7 @@ class Catalog:
         )
 
     def failed(self, job: Job, reason: Reason | None, error: str) -> bool:
-        """Received, processing, ready or failed -> failed, its job parked with `error`, as one.
+        """Received, processing or ready -> failed, and its job parked with `error`, as one.
 
         Without a reason only the job is parked: the medium does not depend on it. False, and
         nothing is changed, when the job has another worker by now.
@@ -308,7 +305,7 @@ class Catalog:
                 return False
             if reason is not None:
                 values = {"status": "failed", "reasons": _reasons_json([reason])}
-                allowed: Sequence[Status] = ("received", "processing", "ready", "failed")
+                allowed: Sequence[Status] = ("received", "processing", "ready")
                 self._change_within(connection, str(job.media_id), allowed, values)
             return True
 
@@ -377,9 +374,9 @@ def _job_key(kind: str, media_id: str) -> str:
 
 
 def _is_taken(connection: Connection, place: Place) -> bool:
-    # Both columns against both names: "a.jpg" of one upload may be what another one's
+    # Both columns against all names: "a.jpg" of one upload may be what another one's
     # thumbnail is called.
-    names = (place.path, place.thumbnail_path)
+    names = place.names
     taken = select(media.c.id).where(
         or_(media.c.path.in_(names), media.c.thumbnail_path.in_(names))
     )
@@ -434,7 +431,13 @@ def _examined_values(examined: Examined) -> dict[str, Any]:
         "thumbnail_width": examined.thumbnail.width,
         "thumbnail_height": examined.thumbnail.height,
         "thumbnail_type": examined.thumbnail.content_type,
+        "thumbhash": examined.thumbhash,
+        "derivatives": _derivatives_json(examined.derivatives),
     }
+
+
+def _derivatives_json(derivatives: Iterable[Derivative]) -> list[dict[str, Any]]:
+    return [asdict(derivative) for derivative in derivatives]
 
 
 def _reasons_json(reasons: Iterable[Reason]) -> list[dict[str, str]]:

@@ -21,17 +21,23 @@ class Thumbnail:
 
 @dataclass(frozen=True, slots=True)
 class Derivative:
-    """One more file made from a medium; its sides in pixels, its size in bytes.
+    """One more file made from a medium; its sides in pixels, its size in bytes, None if unknown.
 
-    `name` is unique within its medium; `path` is relative to the data directory.
+    `name` is unique within its medium. `path` is relative to the data directory; it is
+    reserved, and a file lies there only when the status is `ready`. `pending` ones are being
+    made after the medium is ready. `reason` is None for these two, else a code:
+    `ffmpeg_missing`, `encoder_missing` (skipped), `no_frame`, `unreadable`, `timeout`,
+    `crashed`, `too_large`, `gave_up` (failed).
     """
 
     name: str
     content_type: str
     path: str
-    width: int
-    height: int
-    size: int
+    width: int | None
+    height: int | None
+    size: int | None
+    status: Literal["pending", "ready", "skipped", "failed"] = "ready"
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,8 @@ class Examined:
     per second, `fps` the average; these and `codec` are None for images. `probe` names what
     measured it: `ffprobe`, `mediainfo` or `pillow`. `size` and `sha256` are those of the file to
     be stored; `stripped` says that this is not the upload's but one without its metadata.
+    `thumbhash` is in base64, None without a picture. The paths of `derivatives` are names in the
+    folder that they were written to.
     """
 
     media_type: Literal["image", "video"]
@@ -59,3 +67,5 @@ class Examined:
     probe: str
     thumbnail: Thumbnail
     stripped: bool = False
+    thumbhash: str | None = None
+    derivatives: tuple[Derivative, ...] = ()

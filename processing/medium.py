@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import PurePosixPath
 from typing import Literal
 
 from processing.examined import Derivative, Thumbnail
@@ -69,6 +70,20 @@ class Place:
     path: str
     thumbnail_path: str
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every path that another medium must not have: the thumbnail's in either format."""
+        stem = str(PurePosixPath(self.path).with_suffix(""))
+        return self.path, f"{stem}.thumb.jpg", f"{stem}.thumb.webp"
+
+
+FOLDER_SUFFIX = ".more"
+
+
+def folder_of(path: str) -> str:
+    """Where the derivatives of the medium at `path` lie; no medium's own name ends so."""
+    return str(PurePosixPath(path).with_suffix(FOLDER_SUFFIX))
+
 
 @dataclass(frozen=True, slots=True)
 class Medium:
@@ -116,5 +131,9 @@ class Medium:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The paths that this medium has reserved, whether or not a file lies there."""
-        return tuple(path for path in (self.path, self.thumbnail_path) if path is not None)
+        """The paths that this medium has reserved, whether or not anything lies there.
+
+        The last one is the folder of its derivatives.
+        """
+        reserved = (self.path, self.thumbnail_path, self.path and folder_of(self.path))
+        return tuple(path for path in reserved if path is not None)

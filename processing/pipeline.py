@@ -1,15 +1,16 @@
 """From a finished upload to a checked medium with a thumbnail: the list of steps, in order."""
 
-import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from processing.clamd import Clamd
 from processing.declared import Declared
-from processing.examined import Examined
+from processing.examined import Derivative, Examined
 from processing.limits import Limits
+from processing.pictures import EXTENSIONS
+from processing.recipe import THUMBNAIL, Recipe
 from processing.sandbox import Sandbox
-from processing.steps.case import Case, Picture, Step
+from processing.steps.case import Case, Step
 from processing.steps.digest import digest_step
 from processing.steps.probe import ProbeStep
 from processing.steps.scan import ScanStep
@@ -36,11 +37,12 @@ class Pipeline:
     timeout_seconds: float
     clamd: Clamd | None = None
     strip_metadata: bool = False
+    recipe: Recipe = field(default_factory=Recipe)
     steps: tuple[Step, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         sandbox = Sandbox(self.timeout_seconds)
-        probe = ProbeStep(self.limits, self.tools, sandbox)
+        probe = ProbeStep(self.limits, self.tools, sandbox, self.recipe)
         steps: tuple[Step, ...] = (
             sniff_step,
             SizeStep(self.limits),
@@ -49,40 +51,42 @@ class Pipeline:
             ValidateStep(self.limits),
             *([StripStep(sandbox, probe)] if self.strip_metadata else []),
             digest_step,
-            ThumbnailStep(self.limits, self.tools, sandbox),
+            ThumbnailStep(self.limits, self.tools, sandbox, self.recipe),
         )
         object.__setattr__(self, "steps", steps)
 
-    def examine(self, source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
-        """Check and measure the file at `source`, and write its thumbnail to `thumbnail_to`.
+    def examine(self, source: Path, declared: Declared, into: Path) -> Examined:
+        """Check and measure the file at `source`, and write its pictures into the folder `into`.
 
-        The source is only read. The thumbnail, a JPEG, appears whole and synced or not at all;
-        its directory must exist. Where the source had to be stripped of metadata, the result lies
-        beside the thumbnail under the name `STRIPPED`. Repeating the call repeats the result.
+        The source is only read. The thumbnail is called `thumbnail`; each derivative says its
+        own name in `path`. Where the source had to be stripped of metadata, the result lies
+        beside them under the name `STRIPPED`. Repeating the call repeats the result.
         Raises Rejected when the medium breaks a rule, for good, and NotNow when the scanner is
         away; any other exception is the machine's fault, and the call may be tried again.
         """
         source = source.absolute()
         size = source.stat().st_size
-        case = Case(source, declared, size, folder=thumbnail_to.parent)
+        case = Case(source, declared, size, folder=into)
         for number, step in enumerate(self.steps):
             tell(step.__module__.rpartition(".")[2], number / len(self.steps))
             case = step(case)
-        if case.picture is not None:
-            _write(case.picture, thumbnail_to)
-        return _summary(case)
+        return replace(_summary(case), derivatives=self._sizes(case, into))
 
-
-def _write(picture: Picture, target: Path) -> None:
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(picture.jpeg)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    def _sizes(self, case: Case, into: Path) -> tuple[Derivative, ...]:
+        """Write the thumbnail and its further sizes; describe the latter."""
+        if not case.pictures:
+            return ()
+        form = self.recipe.thumbnail_format
+        thumbnail, *others = case.pictures
+        (into / THUMBNAIL).write_bytes(thumbnail.data)
+        found = []
+        for side, picture in zip(self.recipe.thumbnail_sizes, others, strict=True):
+            name = f"{THUMBNAIL}-{side}"
+            path = into / (name + EXTENSIONS[form])
+            path.write_bytes(picture.data)
+            size = picture.width, picture.height, len(picture.data)
+            found.append(Derivative(name, f"image/{form}", path.name, *size))
+        return tuple(found)
 
 
 def _summary(case: Case) -> Examined:
@@ -105,6 +109,7 @@ def _summary(case: Case) -> Examined:
             probe="pillow",
             thumbnail=thumbnail,
             stripped=case.stripped,
+            thumbhash=case.thumbhash,
         )
     if case.video is None:
         raise ValueError("The medium must be probed before the summary.")
@@ -125,4 +130,5 @@ def _summary(case: Case) -> Examined:
         probe=case.video.by,
         thumbnail=thumbnail,
         stripped=case.stripped,
+        thumbhash=case.thumbhash,
     )

@@ -73,13 +73,13 @@ class Sandbox:
     timeout_seconds: float
     slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(_cores()))
 
-    def ask(self, task: str, **arguments: object) -> dict[str, Any]:
+    def ask(self, task: str, most_output: int = MOST_OUTPUT, **arguments: object) -> dict[str, Any]:
         """Let the child carry out one of its own tasks and return its answer.
 
         Raises SandboxFailure or SandboxRefusal when the bytes are at fault, SandboxBroken or
         OSError when the machine is.
         """
-        done = self._start({"task": task, "arguments": arguments}, MOST_OUTPUT)
+        done = self._start({"task": task, "arguments": arguments}, most_output)
         if done.status != 0:
             raise SandboxBroken(f"The {task} child ended with status {done.status}: {done.log}")
         reply = json.loads(done.stdout)

@@ -1,4 +1,8 @@
-"""Where finished media lie: `uploads/<user folder>/<YYYYMMDD_HHMMSS>_<safe name>`."""
+"""Where finished media lie: `uploads/<user folder>/<YYYYMMDD_HHMMSS>_<safe name>`.
+
+The thumbnail lies beside the file as `<stem>.thumb.jpg`, and what else was made of it in the
+folder `<stem>.more`.
+"""
 
 import hashlib
 import os
@@ -8,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from processing.medium import Place
+from processing.medium import FOLDER_SUFFIX, Place
 
 UPLOADS = "uploads"
 NAME_BYTES = 100
@@ -29,7 +33,13 @@ class Shelf:
         self._root = self._data_dir / UPLOADS
 
     def destinations(
-        self, owner: str, created_at: datetime, file_name: str | None, extension: str, token: str
+        self,
+        owner: str,
+        created_at: datetime,
+        file_name: str | None,
+        extension: str,
+        token: str,
+        thumbnail_extension: str = ".jpg",
     ) -> Sequence[Place]:
         """The places for a medium, best first; the last one is its alone.
 
@@ -42,7 +52,8 @@ class Shelf:
         stem = f"{moment}_{name.removesuffix(extension)}"
         own = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()[:TOKEN_LENGTH]
         folder = f"{UPLOADS}/{user_folder(owner)}"
-        return [_place(f"{folder}/{each}", extension) for each in (stem, f"{stem}-{own}")]
+        stems = [f"{folder}/{each}" for each in (stem, f"{stem}-{own}")]
+        return [Place(each + extension, f"{each}.thumb{thumbnail_extension}") for each in stems]
 
     def free(self, choices: Sequence[Place], source: Path) -> Sequence[Place]:
         """Those of `choices` whose names hold no other file than `source`; always the last one.
@@ -73,20 +84,15 @@ class Shelf:
         _sync(source)
         source.replace(full)
         _sync(full.parent)
+        # The folder itself may be new.
+        _sync(full.parent.parent)
 
     def remove(self, paths: Iterable[str]) -> int:
-        """Delete the files that are there; how many were.
+        """Delete the files that are there, folders of derivatives with all in them; how many files.
 
         ValueError, before anything is deleted, if one leads out of the uploads folder.
         """
-        removed = 0
-        for full in [self.full(path) for path in paths]:
-            try:
-                full.unlink()
-            except FileNotFoundError:
-                continue
-            removed += 1
-        return removed
+        return sum([_removed(full) for full in [self.full(path) for path in paths]])
 
     def _holds_another(self, place: Place, source: Path) -> bool:
         full = self.full(place.path)
@@ -116,8 +122,16 @@ def user_folder(owner: str) -> str:
     return "~" + hashlib.sha256(owner.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _place(stem: str, extension: str) -> Place:
-    return Place(path=stem + extension, thumbnail_path=f"{stem}.thumb.jpg")
+def _removed(full: Path) -> int:
+    try:
+        if full.suffix != FOLDER_SUFFIX or not full.is_dir() or full.is_symlink():
+            full.unlink()
+            return 1
+        removed = sum([_removed(each) for each in full.iterdir()])
+        full.rmdir()
+    except FileNotFoundError:
+        return 0
+    return removed
 
 
 def _sync(path: Path) -> None:

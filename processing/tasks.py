@@ -5,7 +5,7 @@ holds it. So the order is fixed, and each step finds its own earlier result:
 
 1. examine        writes only into a private folder
 2. place          reserves the names in the record; a repeated job gets the same ones
-3. thumbnail      moved to its reserved name; moved again, it replaces its like
+3. pictures       moved to their reserved names; moved again, they replace their like
 4. hand_over      the bytes move by rename; moved already, nothing happens
 5. strip          the file without its metadata moves over the one that was handed over; a
                   repetition finds it there, and nothing more to remove
@@ -19,24 +19,27 @@ files go after it: the repeated job reads the state and removes what is left.
 """
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from processing.catalog import CLEAR, PROCESS, REGISTER, Catalog
 from processing.declared import Declared
-from processing.examined import Examined
-from processing.medium import Medium
+from processing.examined import Derivative, Examined
+from processing.medium import Medium, Place, folder_of
 from processing.patience import GiveUp, NotNow
-from processing.posting import PostsBackend, Refused
+from processing.posting import PostsBackend
 from processing.queue import Job
 from processing.reasons import Rejected
+from processing.recipe import THUMBNAIL
 from processing.shelf import Shelf
 from processing.sniff import KINDS
 from processing.steps.strip import STRIPPED
 from processing.telling import tell
 
 Examine = Callable[[Path, Declared, Path], Examined]
+"""Examines a file as declared, and writes its pictures into a folder, as Pipeline.examine does."""
 
 JOB_FOLDER_PREFIX = "job-"
 
@@ -96,10 +99,7 @@ class Tasks:
             # Put by a newer version, whose workers may be about to start.
             raise NotNow(f"This worker does not know jobs of the kind {job.kind!r}.")
         medium = self._medium(str(job.payload["media_id"]))
-        try:
-            self._by_kind[job.kind](medium)
-        except Refused as refusal:
-            self._catalog.failed(job, refusal.reason, refusal.error)
+        self._by_kind[job.kind](medium)
         return self._settle(medium)
 
     def _process(self, medium: Medium) -> None:
@@ -107,41 +107,56 @@ class Tasks:
             return
         self._work_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=JOB_FOLDER_PREFIX, dir=self._work_dir) as folder:
-            thumbnail = Path(folder) / "thumbnail.jpg"
+            source, into = self._files.path(medium.upload_id), Path(folder)
             try:
-                examined = self._examine(
-                    self._files.path(medium.upload_id), _said(medium), thumbnail
-                )
+                examined = self._examine(source, _said(medium), into)
             except Rejected as rejection:
                 self._catalog.rejected(medium.id, rejection.reasons)
                 return
             tell("place", 1.0)
-            self._shelve(medium, examined, thumbnail)
-        self._catalog.ready(medium.id, examined)
+            place = self._place(medium, examined)
+            if examined.thumbnail.status == "ready":
+                self._shelf.put(into / THUMBNAIL, place.thumbnail_path)
+            derivatives = self._shelve(examined.derivatives, into, place.path)
+            self._files.hand_over(medium.upload_id, self._shelf.prepare(place.path))
+            if examined.stripped:
+                self._shelf.put(into / STRIPPED, place.path)
+        self._catalog.ready(medium.id, replace(examined, derivatives=derivatives))
 
-    def _shelve(self, medium: Medium, examined: Examined, thumbnail: Path) -> None:
-        extension = _EXTENSIONS[examined.content_type]
+    def _place(self, medium: Medium, examined: Examined) -> Place:
         choices = self._shelf.destinations(
-            medium.owner, medium.created_at, medium.file_name, extension, medium.upload_id
+            medium.owner,
+            medium.created_at,
+            medium.file_name,
+            _EXTENSIONS[examined.content_type],
+            medium.upload_id,
+            _EXTENSIONS[examined.thumbnail.content_type],
         )
         source = self._files.path(medium.upload_id)
-        place = self._catalog.place(medium.id, self._shelf.free(choices, source))
-        if examined.thumbnail.status == "ready":
-            self._shelf.put(thumbnail, place.thumbnail_path)
-        self._files.hand_over(medium.upload_id, self._shelf.prepare(place.path))
-        if examined.stripped:
-            self._shelf.put(thumbnail.with_name(STRIPPED), place.path)
+        return self._catalog.place(medium.id, self._shelf.free(choices, source))
+
+    def _shelve(
+        self, derivatives: Iterable[Derivative], made_in: Path, path: str
+    ) -> tuple[Derivative, ...]:
+        """Move what is ready to the folder of the medium at `path`; all, with their paths."""
+        shelved = []
+        for each in derivatives:
+            final = f"{folder_of(path)}/{each.path}"
+            if each.status == "ready":
+                self._shelf.put(made_in / each.path, final)
+            shelved.append(replace(each, path=final))
+        return tuple(shelved)
 
     def _register(self, medium: Medium) -> None:
         if medium.status not in ("ready", "failed"):
             return
         tell("register")
         try:
-            backend_id = self._posts.register(medium)
-        except Rejected as rejection:
-            self._catalog.refused(medium.id, rejection.reasons)
+            self._posts.register(medium)
+        except Rejected as refusal:
+            self._catalog.refused(medium.id, refusal.reasons)
             return
-        self._catalog.registered(medium.id, backend_id)
+        self._catalog.registered(medium.id)
 
     def _clear(self, medium: Medium) -> None:
         """Nothing beyond what `_settle` does for a medium that is deleted."""

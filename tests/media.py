@@ -291,6 +291,12 @@ def make_black_start_mp4(path: Path, black: float = 2, seconds: float = 6) -> Pa
     return path
 
 
+def make_filtered_mp4(path: Path, vf: str, seconds: float = 6) -> Path:
+    """The test picture behind filters of ffmpeg."""
+    _ffmpeg(*_test_picture(seconds, "320x240", 10), "-vf", vf, *_H264, "-f", "mp4", path)
+    return path
+
+
 def make_black_mp4(path: Path) -> Path:
     _ffmpeg("-f", "lavfi", "-i", "color=black:s=320x240:d=2:r=10", *_H264, "-f", "mp4", path)
     return path

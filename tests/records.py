@@ -16,6 +16,7 @@ from processing.declared import Declared
 from processing.examined import Examined, Thumbnail
 from processing.medium import Medium, Received
 from processing.moments import Clock, utc_now
+from processing.recipe import THUMBNAIL
 from processing.reconciler import Reconciler
 from processing.shelf import Shelf
 from processing.tasks import Examine, Tasks
@@ -82,10 +83,10 @@ EXAMINED = Examined(
 NO_THUMBNAIL = replace(EXAMINED, thumbnail=Thumbnail("skipped", "ffmpeg_missing", None, None))
 
 
-def examine(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+def examine(source: Path, declared: Declared, into: Path) -> Examined:
     """A pipeline that accepts every file that is there."""
     assert source.read_bytes()
-    thumbnail_to.write_bytes(b"a small picture")
+    (into / THUMBNAIL).write_bytes(b"a small picture")
     return EXAMINED
 
 

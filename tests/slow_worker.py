@@ -14,8 +14,8 @@ from tests.records import worker_for
 
 
 def main(url: str, data_dir: Path) -> None:
-    def hang(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
-        thumbnail_to.write_bytes(b"half a pict")
+    def hang(source: Path, declared: Declared, into: Path) -> Examined:
+        (into / "thumbnail").write_bytes(b"half a pict")
         (data_dir / "started").touch()
         time.sleep(600)
         raise AssertionError("The test should have killed this process by now.")

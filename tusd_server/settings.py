@@ -5,12 +5,11 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Any, Literal, get_args
 
-from hooks.signing import keys_of
 from processing.clamd import Address
 from processing.limits import Limits
+from processing.recipe import Format, Recipe
 from tusd_server.errors import BadSetting
 
 PREFIX = "TUSD_"
@@ -112,6 +111,23 @@ def _list(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _side(text: str) -> int:
+    number = _plain_int(text)
+    if not 1 <= number <= 4096:
+        raise ValueError("a number of pixels from 1 to 4096, such as 640")
+    return number
+
+
+def _several(read: Callable[[str], Any], most: int = 8) -> Callable[[str], tuple[Any, ...]]:
+    def read_all(text: str) -> tuple[Any, ...]:
+        values = tuple(dict.fromkeys(read(part) for part in _list(text)))
+        if len(values) > most:
+            raise ValueError(f"at most {most} values, separated by commas")
+        return values
+
+    return read_all
+
+
 def _text(text: str) -> str:
     # Bytes of the environment that are no UTF-8 come as lone surrogates, which nothing can encode.
     try:
@@ -127,29 +143,6 @@ def _optional(text: str) -> str | None:
 
 def _clamd_address(text: str) -> str | None:
     return str(Address.from_text(text)) if text else None
-
-
-def _http_url(text: str) -> str:
-    wanted = "an absolute URL, such as https://app.example/media"
-    try:
-        parts = urlsplit(_text(text))
-        # Reading the port is what checks it.
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        raise ValueError(wanted) from None
-    if not usable or not text.isprintable() or " " in text:
-        raise ValueError(wanted)
-    return text
-
-
-def _optional_url(text: str) -> str | None:
-    return _http_url(text) if text else None
-
-
-def _root_url(text: str) -> str | None:
-    if "?" in text or "#" in text:
-        raise ValueError("an absolute URL without a query, such as https://media.example")
-    return _optional_url(text)
 
 
 def _setting(default: Any, read: Callable[[str], Any], doc: str, *, secret: bool = False) -> Any:
@@ -264,12 +257,6 @@ class Settings:
         "Reverse proxies in front; that many X-Forwarded-For, -Proto, -Host, -Port and -Prefix "
         "are believed.",
     )
-    public_url: str | None = _setting(
-        None,
-        _root_url,
-        "URL under which others reach this server, for the links in calls to the posts backend; "
-        "without it these are paths.",
-    )
     cors_origins: tuple[str, ...] = _setting(
         ("*",),
         _list,
@@ -322,24 +309,6 @@ class Settings:
         3600.0, _seconds, "Validity of the signed `url` and `thumbnail_url`, in seconds."
     )
 
-    posts_url: str | None = _setting(
-        None,
-        _optional_url,
-        "Where the posts backend takes a signed POST for each ready medium of a post; without it "
-        "posts are kept in this server's database.",
-        secret=True,
-    )
-    posts_secret: str | None = _setting(
-        None,
-        _optional,
-        "Secret shared with the posts backend, at least 24 bytes, for Standard Webhooks: `whsec_` "
-        "and base64, or plain text; several, separated by commas, while one is replaced.",
-        secret=True,
-    )
-    posts_timeout_seconds: float = _setting(
-        15.0, _seconds, "Longest wait for the posts backend's answer, in seconds."
-    )
-
     video_min_seconds: float = _setting(
         _RULES.video_min_seconds, _seconds, "Shortest video, in seconds."
     )
@@ -360,7 +329,18 @@ class Settings:
     )
     image_max_size: int = _setting(_RULES.image_max_size, _size, "Largest image, in bytes.")
     thumbnail_side: int = _setting(
-        _RULES.thumbnail_side, _positive_int, "Longest side of a thumbnail, in pixels."
+        _RULES.thumbnail_side, _side, "Longest side of a thumbnail, in pixels; at most 4096."
+    )
+    thumbnail_format: Format = _setting(
+        "jpeg",
+        _one_of(*get_args(Format)),
+        "`jpeg`, or `webp`, which is a third smaller and keeps transparency.",
+    )
+    thumbnail_sizes: tuple[int, ...] = _setting(
+        (),
+        _several(_side),
+        "Longest sides of further pictures, such as `320,1280`: derivatives `thumbnail-320` and "
+        "so on, none larger than the original; at most 8.",
     )
 
     @classmethod
@@ -391,19 +371,6 @@ class Settings:
             )
         if self.jwt_secret is not None and self.jwt_public_key is not None:
             raise BadSetting("Set TUSD_JWT_SECRET or TUSD_JWT_PUBLIC_KEY, not both.")
-        self._check_posts()
-
-    def _check_posts(self) -> None:
-        if self.posts_url is not None and self.posts_secret is None:
-            raise BadSetting(
-                "TUSD_POSTS_URL is set without TUSD_POSTS_SECRET; set the secret that signs the "
-                "calls to it."
-            )
-        if self.posts_secret is not None:
-            try:
-                keys_of(self.posts_secret)
-            except ValueError as error:
-                raise BadSetting(f"TUSD_POSTS_SECRET is not usable; it must be {error}.") from None
 
     @property
     def limits(self) -> Limits:
@@ -411,6 +378,11 @@ class Settings:
         return Limits(
             **{f.name: getattr(self, f.name) for f in dataclasses.fields(Limits)},
         )
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is made of each medium."""
+        return Recipe(**{f.name: getattr(self, f.name) for f in dataclasses.fields(Recipe)})
 
     @property
     def state_dir(self) -> Path:
@@ -442,5 +414,5 @@ def _write(value: Any) -> str:
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, tuple):
-        return ",".join(value)
+        return ",".join(map(str, value))
     return str(value)

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from hooks.posts import EmbeddedPosts
 from processing.catalog import Catalog
 from processing.clamd import Address, Clamd
 from processing.pipeline import Pipeline
@@ -12,7 +13,7 @@ from processing.tasks import Tasks
 from processing.tools import Tools
 from processing.wake import waker_for
 from processing.worker import Pace, Worker
-from tusd_server.app import make_locker, make_posts, make_store, make_uploads
+from tusd_server.app import make_locker, make_store, make_uploads
 from tusd_server.locks import Locker
 from tusd_server.settings import Settings
 from tusd_server.storage.filesystem import FilesystemStore
@@ -35,13 +36,14 @@ def make_worker(settings: Settings) -> Worker:
         settings.media_timeout_seconds,
         strip_metadata=settings.strip_metadata,
         clamd=Clamd(Address.from_text(settings.clamav)) if settings.clamav else None,
+        recipe=settings.recipe,
     )
     tasks = Tasks(
         catalog=catalog,
         examine=pipeline.examine,
         files=files,
         shelf=shelf,
-        posts=make_posts(settings, catalog, shelf),
+        posts=EmbeddedPosts(catalog, shelf),
         work_dir=work_dir,
     )
     reconciler = Reconciler(

@@ -1,17 +1,17 @@
-"""Measure an image and make its thumbnail, in one pass over the untrusted bytes."""
+"""Measure an image and make its small pictures, in one pass over the untrusted bytes."""
 
 import base64
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, Final
 
 from PIL import AvifImagePlugin, Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from processing.child.refusal import Refused
-
-JPEG_QUALITY: Final = 80
+from processing.pictures import encoded, on_white, placeholder, shrunk
+from processing.recipe import Format
 
 _FORMATS: Final = {
     # Phones' multi-picture JPEGs open as JPEG too; "MPO" is no name that `formats` takes.
@@ -38,31 +38,58 @@ _THREADS: Final = 2
 
 
 def examine(
-    source: str, content_type: str, min_side: int, max_side: int, thumbnail_side: int
+    source: str,
+    content_type: str,
+    min_side: int,
+    max_side: int,
+    sides: Sequence[int],
+    form: Format = "jpeg",
 ) -> dict[str, Any]:
-    """Return `width`, `height` as displayed, `rotation` and `thumbnail`.
+    """Return `width`, `height` as displayed, `rotation`, `thumbhash` and `pictures`.
 
-    The thumbnail is `{"jpeg": base64, "width", "height"}`, or None when a side is outside
-    `min_side`..`max_side`: such an image is never decoded. Raises `Refused` with `truncated`,
-    `unreadable` or `unprocessable`.
+    There is one picture for each of `sides`, its longest side at most that long, as
+    `{"data": base64, "width", "height"}`. There is none, nor a hash, when a side of the image is
+    outside `min_side`..`max_side`: such an image is never decoded. Raises `Refused` with
+    `truncated`, `unreadable` or `unprocessable`.
     """
     name = _prepare(content_type, max_side)
     with open(source, "rb") as file, _blaming_the_medium():
         width, height = _size(file, name)
         if min(width, height) < min_side or max(width, height) > max_side:
-            return {"width": width, "height": height, "rotation": 0, "thumbnail": None}
+            return _answer(width, height)
         image = Image.open(file, formats=(name,))
-        image.draft("RGB", (thumbnail_side, thumbnail_side))
+        image.draft("RGB", (max(sides), max(sides)))
         image.load()
         orientation = _orientation(image)
-        small = _shrunk(image, thumbnail_side)
+        large = _shrunk(image, max(sides), keep_alpha=form == "webp")
     # Turning after shrinking halves the time.
     if orientation in _TURNS:
-        small = small.transpose(_TURNS[orientation])
+        large = large.transpose(_TURNS[orientation])
     if orientation >= 5:
         width, height = height, width
-    rotation = _CLOCKWISE.get(orientation, 0)
-    return {"width": width, "height": height, "rotation": rotation, "thumbnail": _encoded(small)}
+    return _answer(
+        width,
+        height,
+        rotation=_CLOCKWISE.get(orientation, 0),
+        pictures=[_picture(shrunk(large, side), form) for side in sides],
+        thumbhash=placeholder(large),
+    )
+
+
+def _answer(
+    width: int,
+    height: int,
+    rotation: int = 0,
+    pictures: Sequence[dict[str, Any]] = (),
+    thumbhash: str | None = None,
+) -> dict[str, Any]:
+    return {
+        "width": width,
+        "height": height,
+        "rotation": rotation,
+        "pictures": pictures,
+        "thumbhash": thumbhash,
+    }
 
 
 @contextlib.contextmanager
@@ -126,17 +153,15 @@ def _orientation(image: Image.Image) -> int:
     return value if value in _TURNS else 1
 
 
-def _shrunk(image: Image.Image, side: int) -> Image.Image:
-    """Return a new sRGB image without transparency or metadata, no side longer than `side`."""
+def _shrunk(image: Image.Image, side: int, *, keep_alpha: bool) -> Image.Image:
+    """Return a new sRGB image, RGB or RGBA, no side longer than `side`."""
     profile = image.info.get("icc_profile")
     small = _resizable(image)
     small.thumbnail((side, side), reducing_gap=2.0)
-    if small.mode == "RGBA":
-        small = _on_white(small)
-    small = _in_srgb(small, profile).convert("RGB")
-    # Saving would carry a JPEG comment over.
-    small.info = {}
-    return small
+    if small.mode == "RGBA" and not keep_alpha:
+        small = on_white(small)
+    small = _in_srgb(small, profile)
+    return small if small.mode == "RGBA" else small.convert("RGB")
 
 
 def _resizable(image: Image.Image) -> Image.Image:
@@ -155,30 +180,22 @@ def _resizable(image: Image.Image) -> Image.Image:
 
 
 def _in_srgb(image: Image.Image, profile: object) -> Image.Image:
-    """Convert by the embedded profile, for thumbnails carry none; a broken one is ignored."""
-    if not isinstance(profile, bytes) or image.mode not in ("RGB", "CMYK"):
+    """Convert by the embedded profile, for derivatives carry none; a broken one is ignored."""
+    if not isinstance(profile, bytes) or image.mode not in ("RGB", "RGBA", "CMYK"):
         return image
+    wanted = "RGBA" if image.mode == "RGBA" else "RGB"
     try:
         converted = ImageCms.profileToProfile(
             image,
             ImageCms.ImageCmsProfile(io.BytesIO(profile)),
             ImageCms.createProfile("sRGB"),
-            outputMode="RGB",
+            outputMode=wanted,
         )
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return image
     return converted or image
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    """Put a translucent image on white: dropping alpha would show the colours hidden under it."""
-    white = Image.new("RGB", image.size, "white")
-    white.paste(image, mask=image.getchannel("A"))
-    return white
-
-
-def _encoded(image: Image.Image) -> dict[str, Any]:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=JPEG_QUALITY)
-    jpeg = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return {"jpeg": jpeg, "width": image.width, "height": image.height}
+def _picture(image: Image.Image, form: Format) -> dict[str, Any]:
+    data = base64.b64encode(encoded(image, form)).decode("ascii")
+    return {"data": data, "width": image.width, "height": image.height}

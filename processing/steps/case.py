@@ -12,21 +12,25 @@ from processing.sniff import Kind
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A finished thumbnail: JPEG bytes and their size in pixels."""
+    """A finished picture: the bytes of its file and its size in pixels."""
 
-    jpeg: bytes
+    data: bytes
     width: int
     height: int
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image's size as displayed, its clockwise rotation, its thumbnail when it was decoded."""
+    """An image's size as displayed and its clockwise rotation.
+
+    When it was decoded, its thumbnail with the further sizes in their order, and its ThumbHash.
+    """
 
     width: int
     height: int
     rotation: int
-    picture: Picture | None
+    pictures: tuple[Picture, ...]
+    thumbhash: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +47,11 @@ class Case:
     image: Image | None = None
     video: Probed | None = None
     sha256: str | None = None
-    picture: Picture | None = None
+    pictures: tuple[Picture, ...] = ()
     thumbnail: Thumbnail | None = None
     stripped: bool = False
     folder: Path | None = None
+    thumbhash: str | None = None
 
 
 Step = Callable[[Case], Case]

@@ -1,14 +1,15 @@
 """Measure the medium: the only step that lets a decoder near bytes nobody has vouched for."""
 
 import base64
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from processing.containers import is_truncated
 from processing.limits import Limits
 from processing.probed import Probed
 from processing.reasons import Reason, Rejected
-from processing.sandbox import Sandbox, SandboxFailure, SandboxRefusal
+from processing.recipe import Recipe
+from processing.sandbox import MOST_OUTPUT, Sandbox, SandboxFailure, SandboxRefusal
 from processing.sniff import Kind
 from processing.steps.case import Case, Image, Picture
 from processing.steps.ffprobe import Ffprobe
@@ -23,6 +24,9 @@ _SENTENCES = {
         "upload the new file."
     ),
 }
+
+# Pure noise needs one, and base64 a third more.
+_MOST_BYTES_PER_PIXEL = 2
 
 
 def _fault(code: str, family: str) -> Rejected:
@@ -40,6 +44,7 @@ class ProbeStep:
     limits: Limits
     tools: Tools
     sandbox: Sandbox
+    recipe: Recipe = field(default_factory=Recipe)
 
     def __call__(self, case: Case) -> Case:
         """Measure one medium whose kind is known."""
@@ -58,16 +63,20 @@ class ProbeStep:
             raise _fault("unprocessable", family) from failure
 
     def _image(self, case: Case, kind: Kind) -> Image:
+        sides = (self.limits.thumbnail_side, *self.recipe.thumbnail_sizes)
         answer = self.sandbox.ask(
             "image",
+            MOST_OUTPUT + sum(_MOST_BYTES_PER_PIXEL * side * side for side in sides),
             source=str(case.source),
             content_type=kind.content_type,
             min_side=self.limits.image_min_side,
             max_side=self.limits.image_max_side,
-            thumbnail_side=self.limits.thumbnail_side,
+            sides=sides,
+            form=self.recipe.thumbnail_format,
         )
-        picture = answer["thumbnail"] and _picture(answer["thumbnail"])
-        return Image(answer["width"], answer["height"], answer["rotation"], picture)
+        pictures = tuple(_picture(each) for each in answer["pictures"])
+        size = answer["width"], answer["height"]
+        return Image(*size, answer["rotation"], pictures, answer["thumbhash"])
 
     def _video(self, case: Case, kind: Kind) -> Probed:
         if self.tools.ffprobe is None:
@@ -83,6 +92,6 @@ class ProbeStep:
         return video
 
 
-def _picture(thumbnail: dict[str, Any]) -> Picture:
-    jpeg = base64.b64decode(thumbnail["jpeg"], validate=True)
-    return Picture(jpeg, int(thumbnail["width"]), int(thumbnail["height"]))
+def _picture(answer: dict[str, Any]) -> Picture:
+    data = base64.b64decode(answer["data"], validate=True)
+    return Picture(data, int(answer["width"]), int(answer["height"]))

@@ -91,7 +91,7 @@ def _bytes_of(piece: Sequence[Any], old: BinaryIO) -> Iterator[bytes]:
 def _measured(case: Case) -> tuple[object, ...]:
     """What stripping must not change."""
     if case.image is not None:
-        return case.image.width, case.image.height, case.image.rotation, case.image.picture
+        return case.image.width, case.image.height, case.image.rotation, case.image.pictures
     if case.video is None:
         raise ValueError("The medium must be probed before it is stripped.")
     return case.video.tracks, case.video.duration

@@ -202,7 +202,11 @@ def test_two_media_never_get_one_place(catalog: Catalog) -> None:
     assert catalog.place(first.id, [shared, own]) == shared
     assert catalog.place(second.id, [shared, own]) == own
     assert catalog.place(second.id, [shared, own]) == own
-    assert known(catalog, second.id).paths == (own.path, own.thumbnail_path)
+    assert known(catalog, second.id).paths == (
+        own.path,
+        own.thumbnail_path,
+        "uploads/alice/a-2.more",
+    )
 
 
 def test_a_medium_never_gets_the_place_of_a_thumbnail(catalog: Catalog) -> None:
@@ -211,6 +215,14 @@ def test_a_medium_never_gets_the_place_of_a_thumbnail(catalog: Catalog) -> None:
     like_a_thumbnail = Place("a.thumb.jpg", "a.thumb.thumb.jpg")
     own = Place("a.thumb-2.jpg", "a.thumb-2.thumb.jpg")
     assert catalog.place(second.id, [like_a_thumbnail, own]) == own
+
+
+def test_two_media_never_share_a_folder_of_derivatives(catalog: Catalog) -> None:
+    """Their thumbnails may be in two formats, as the setting was changed between them."""
+    first, second = catalog.receive(received("u1")), catalog.receive(received("u2"))
+    catalog.place(first.id, [Place("a.mp4", "a.thumb.jpg")])
+    own = Place("a-2.jpg", "a-2.thumb.webp")
+    assert catalog.place(second.id, [Place("a.jpg", "a.thumb.webp"), own]) == own
 
 
 def test_there_is_no_place_without_a_record(catalog: Catalog) -> None:

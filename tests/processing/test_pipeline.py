@@ -20,14 +20,13 @@ UNDECLARED = Declared()
 
 
 def examine(path: Path, tools: Tools = FOUND, declared: Declared = UNDECLARED) -> Examined:
-    target = path.with_name("thumbnail.jpg")
-    return Pipeline(Limits(), tools, 20).examine(path, declared, target)
+    return Pipeline(Limits(), tools, 20).examine(path, declared, path.parent)
 
 
 def codes(path: Path, tools: Tools = FOUND, declared: Declared = UNDECLARED) -> list[str]:
     with pytest.raises(Rejected) as caught:
         examine(path, tools, declared)
-    assert not path.with_name("thumbnail.jpg").exists()
+    assert not path.with_name("thumbnail").exists()
     return [reason.code for reason in caught.value.reasons]
 
 
@@ -45,7 +44,8 @@ IMAGES = {
 @pytest.mark.parametrize("tools", [FOUND, NONE], ids=["ffmpeg", "no ffmpeg"])
 def test_images(tmp_path, content_type: str, tools: Tools) -> None:
     path = IMAGES[content_type](tmp_path / "file")
-    assert examine(path, tools) == Examined(
+    found = examine(path, tools)
+    assert found == Examined(
         media_type="image",
         content_type=content_type,
         width=400,
@@ -59,10 +59,11 @@ def test_images(tmp_path, content_type: str, tools: Tools) -> None:
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         probe="pillow",
         thumbnail=Thumbnail("ready", None, 400, 300),
+        thumbhash=found.thumbhash,
     )
-    with Image.open(tmp_path / "thumbnail.jpg", formats=("JPEG",)) as image:
+    with Image.open(tmp_path / "thumbnail", formats=("JPEG",)) as image:
         assert image.size == (400, 300)
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "thumbnail.jpg"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "thumbnail"]
 
 
 def test_a_phones_portrait(tmp_path) -> None:
@@ -95,7 +96,7 @@ def test_videos(tmp_path, content_type: str, tools: Tools) -> None:
     else:
         assert found.probe == "mediainfo"
         assert found.thumbnail == Thumbnail("skipped", "ffmpeg_missing", None, None)
-    assert (tmp_path / "thumbnail.jpg").exists() == (tools.ffmpeg is not None)
+    assert (tmp_path / "thumbnail").exists() == (tools.ffmpeg is not None)
 
 
 def test_a_phones_portrait_clip(tmp_path) -> None:
@@ -172,7 +173,7 @@ def test_too_many_bytes_are_refused_before_any_work(tmp_path) -> None:
     limits = Limits(image_max_size=1000)
     broken = Tools("/nonexistent", "/nonexistent")
     with pytest.raises(Rejected) as caught:
-        Pipeline(limits, broken, 20).examine(path, Declared(), tmp_path / "thumbnail.jpg")
+        Pipeline(limits, broken, 20).examine(path, Declared(), tmp_path / "thumbnail")
     assert [reason.code for reason in caught.value.reasons] == ["file_too_large"]
 
 
@@ -226,9 +227,9 @@ def test_a_hostile_file_is_refused_in_time_and_others_go_on(tmp_path) -> None:
 
 def test_a_second_run_gives_the_same(tmp_path) -> None:
     path = media.make_mp4(tmp_path / "file")
-    first, picture = examine(path), (tmp_path / "thumbnail.jpg").read_bytes()
+    first, picture = examine(path), (tmp_path / "thumbnail").read_bytes()
     assert examine(path) == first
-    assert (tmp_path / "thumbnail.jpg").read_bytes() == picture
+    assert (tmp_path / "thumbnail").read_bytes() == picture
 
 
 def test_the_machines_faults_are_no_rejections(tmp_path) -> None:
@@ -237,9 +238,8 @@ def test_the_machines_faults_are_no_rejections(tmp_path) -> None:
     path = media.make_mp4(tmp_path / "file")
     with pytest.raises(SandboxBroken):
         examine(path, Tools(None, "/nonexistent"))
-    target = tmp_path / "no such directory" / "thumbnail.jpg"
     with pytest.raises(FileNotFoundError):
-        Pipeline(Limits(), FOUND, 20).examine(path, Declared(), target)
+        Pipeline(Limits(), FOUND, 20).examine(path, Declared(), tmp_path / "no such directory")
 
 
 def test_the_pipeline_tells_its_steps(tmp_path) -> None:

@@ -145,7 +145,7 @@ def test_a_missing_source_is_the_machines_fault(tmp_path) -> None:
             content_type="image/png",
             min_side=1,
             max_side=100,
-            thumbnail_side=10,
+            sides=[10],
         )
 
 
@@ -158,7 +158,7 @@ def test_bytes_at_fault_come_back_as_a_refusal(tmp_path) -> None:
             content_type="image/png",
             min_side=1,
             max_side=100,
-            thumbnail_side=10,
+            sides=[10],
         )
     assert caught.value.code == "unreadable"
 

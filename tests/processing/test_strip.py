@@ -45,7 +45,7 @@ ALL = {**IMAGES, **VIDEOS}
 
 def examine(path: Path) -> Examined:
     pipeline = Pipeline(Limits(), Tools.found(), 20, strip_metadata=True)
-    return pipeline.examine(path, Declared(), path.with_name("thumbnail.jpg"))
+    return pipeline.examine(path, Declared(), path.parent)
 
 
 def stripped(path: Path) -> Path:
@@ -131,19 +131,19 @@ PLAIN: dict[str, Make] = {
 def test_media_without_secrets_pass_too(tmp_path: Path, name: str) -> None:
     path = PLAIN[name](tmp_path / "file")
     plain = Pipeline(Limits(), Tools.found(), 20)
-    before = plain.examine(path, Declared(), tmp_path / "before.jpg")
+    before = plain.examine(path, Declared(), tmp_path)
     after = examine(path)
     assert (after.width, after.height, after.rotation) == (
         *(before.width, before.height),
         before.rotation,
     )
     assert after.duration == before.duration
-    assert (tmp_path / "thumbnail.jpg").exists()
+    assert (tmp_path / "thumbnail").exists()
 
 
 def test_without_the_setting_nothing_is_touched(tmp_path: Path) -> None:
     path = media.make_private_jpeg(tmp_path / "file")
-    found = Pipeline(Limits(), Tools.found(), 20).examine(path, Declared(), tmp_path / "t.jpg")
+    found = Pipeline(Limits(), Tools.found(), 20).examine(path, Declared(), tmp_path)
     assert (found.stripped, found.size) == (False, path.stat().st_size)
     assert not (tmp_path / STRIPPED).exists()
 

@@ -6,10 +6,9 @@ import pytest
 
 from processing.catalog import Catalog
 from processing.declared import Declared
-from processing.examined import Examined
+from processing.examined import Derivative, Examined
 from processing.medium import Medium
 from processing.patience import GiveUp, NotNow
-from processing.posting import Refused
 from processing.queue import Job
 from processing.reasons import Reason, Rejected
 from processing.shelf import Shelf
@@ -26,23 +25,16 @@ class PowerCut(Exception):
 
 
 class Posts:
-    """A posts backend that counts what it was told.
-
-    It rejects the post `foreign`, and refuses every medium while `refusal` is set.
-    """
+    """A posts backend that counts what it was told, and refuses the post `foreign`."""
 
     def __init__(self) -> None:
         self.registered: list[str] = []
-        self.refusal: str | None = None
 
-    def register(self, medium: Medium) -> str:
+    def register(self, medium: Medium) -> None:
         if medium.post_id == "foreign":
             raise Rejected(NOT_YOURS)
-        if self.refusal is not None:
-            raise Refused(Reason("refused_by_backend", self.refusal), f"422: {self.refusal}")
         if medium.id not in self.registered:
             self.registered.append(medium.id)
-        return f"backend-{medium.id}"
 
 
 @dataclass
@@ -94,28 +86,29 @@ def room(catalog: Catalog, tmp_path: Path) -> Room:
     return Room(catalog, tmp_path, FolderFiles(tmp_path), Shelf(tmp_path), Posts())
 
 
-def refuse(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+def refuse(source: Path, declared: Declared, into: Path) -> Examined:
     raise Rejected(BROKEN)
 
 
 VIDEO = "uploads/alice/20261122_123005_Holiday.mp4"
 THUMBNAIL = "uploads/alice/20261122_123005_Holiday.thumb.jpg"
+MORE = "uploads/alice/20261122_123005_Holiday.more"
 
 
 def test_a_good_file_ends_on_the_shelf_with_its_thumbnail(room: Room) -> None:
     medium = room.receive()
     assert room.run(room.tasks()) == "ready"
     assert room.shelved() == {VIDEO: b"the bytes", THUMBNAIL: b"a small picture"}
-    assert known(room.catalog, medium.id).paths == (VIDEO, THUMBNAIL)
+    assert known(room.catalog, medium.id).paths == (VIDEO, THUMBNAIL, MORE)
     assert list((room.folder / "work").iterdir()) == []
 
 
 def test_the_pipeline_is_told_what_the_client_said(room: Room) -> None:
     told: list[Declared] = []
 
-    def listen(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+    def listen(source: Path, declared: Declared, into: Path) -> Examined:
         told.append(declared)
-        return examine(source, declared, thumbnail_to)
+        return examine(source, declared, into)
 
     room.receive()
     room.run(room.tasks(listen))
@@ -126,6 +119,47 @@ def test_a_file_without_a_thumbnail_is_ready_too(room: Room) -> None:
     room.receive()
     assert room.run(room.tasks(lambda *_: NO_THUMBNAIL)) == "ready"
     assert list(room.shelved()) == [VIDEO]
+
+
+def with_sizes(source: Path, declared: Declared, into: Path) -> Examined:
+    (into / "thumbnail-320.webp").write_bytes(b"smaller still")
+    size = Derivative("thumbnail-320", "image/webp", "thumbnail-320.webp", 180, 320, 13)
+    return replace(examine(source, declared, into), derivatives=(size,))
+
+
+def test_further_sizes_lie_in_a_folder_of_their_own(room: Room) -> None:
+    medium = room.receive()
+    room.run(room.tasks(with_sizes))
+    (size,) = known(room.catalog, medium.id).derivatives
+    assert size == Derivative(
+        "thumbnail-320", "image/webp", f"{MORE}/thumbnail-320.webp", 180, 320, 13
+    )
+    assert room.shelved()[size.path] == b"smaller still"
+    assert room.shelf.remove(known(room.catalog, medium.id).paths) == 3
+    assert list((room.folder / "uploads/alice").iterdir()) == []
+
+
+def test_a_medium_deleted_meanwhile_leaves_no_folder(room: Room) -> None:
+    medium = room.receive()
+
+    def meanwhile_deleted(source: Path, declared: Declared, into: Path) -> Examined:
+        room.catalog.deleted(medium.id)
+        return with_sizes(source, declared, into)
+
+    assert room.run(room.tasks(meanwhile_deleted)) == "deleted"
+    assert list((room.folder / "uploads/alice").iterdir()) == []
+
+
+def test_a_webp_thumbnail_is_called_so(room: Room) -> None:
+    room.receive()
+    webp = replace(EXAMINED, thumbnail=replace(EXAMINED.thumbnail, content_type="image/webp"))
+
+    def as_webp(source: Path, declared: Declared, into: Path) -> Examined:
+        examine(source, declared, into)
+        return webp
+
+    room.run(room.tasks(as_webp))
+    assert THUMBNAIL.replace(".jpg", ".webp") in room.shelved()
 
 
 def test_two_uploads_of_one_name_and_moment_both_keep_their_bytes(room: Room) -> None:
@@ -139,8 +173,8 @@ def test_the_extension_is_that_of_the_content(room: Room) -> None:
     room.receive()
     image = replace(EXAMINED, media_type="image", content_type="image/webp")
 
-    def as_image(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
-        examine(source, declared, thumbnail_to)
+    def as_image(source: Path, declared: Declared, into: Path) -> Examined:
+        examine(source, declared, into)
         return image
 
     room.run(room.tasks(as_image))
@@ -175,48 +209,7 @@ def test_a_medium_of_a_post_is_registered_once(room: Room) -> None:
     assert room.posts.registered == [medium.id]
 
 
-def test_the_backends_name_of_a_medium_is_noted(room: Room) -> None:
-    medium = room.receive(post_id="p1")
-    room.run(room.tasks())
-    room.run(room.tasks())
-    assert known(room.catalog, medium.id).backend_id == f"backend-{medium.id}"
-
-
-def test_a_refusal_keeps_the_file_and_waits_for_somebody(room: Room) -> None:
-    medium = room.receive(post_id="p1")
-    room.run(room.tasks())
-    for sentence in ("The post is closed.", "The post is closed for good."):
-        room.posts.refusal = sentence
-        job = room.claim()
-        assert room.tasks().run(job) == "failed"
-        assert not room.catalog.queue.done(job), "the parked job must not be forgotten"
-        failed = known(room.catalog, medium.id)
-        assert failed.status == "failed"
-        assert failed.reasons == (Reason("refused_by_backend", sentence),)
-        assert len(room.shelved()) == 2
-        (parked,) = room.catalog.queue.failed()
-        assert parked.last_error == f"422: {sentence}"
-        assert room.catalog.queue.claim(30) is None
-        assert room.catalog.queue.replay(parked.id)
-    room.posts.refusal = None
-    assert room.run(room.tasks()) == "registered"
-    done = known(room.catalog, medium.id)
-    assert (done.reasons, done.backend_id) == ((), f"backend-{medium.id}")
-
-
-def test_a_stale_workers_refusal_changes_nothing(room: Room) -> None:
-    medium = room.receive(post_id="p1")
-    room.run(room.tasks())
-    stale = room.claim()
-    room.catalog.queue.release(stale)
-    room.posts.refusal = "No."
-    newer = room.claim()
-    assert room.tasks().run(stale) == "ready"
-    assert room.catalog.queue.heartbeat(newer, 30)
-    assert known(room.catalog, medium.id).reasons == ()
-
-
-def test_a_rejected_medium_of_a_post_is_removed(room: Room) -> None:
+def test_a_refused_medium_is_rejected_and_removed(room: Room) -> None:
     medium = room.receive(post_id="foreign")
     assert [room.run(room.tasks()), room.run(room.tasks())] == ["ready", "rejected"]
     assert known(room.catalog, medium.id).reasons == (NOT_YOURS,)
@@ -233,9 +226,9 @@ def test_a_medium_deleted_while_its_job_waits_leaves_nothing(room: Room) -> None
 def test_a_medium_deleted_while_its_job_runs_leaves_nothing(room: Room) -> None:
     medium = room.receive()
 
-    def meanwhile_deleted(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+    def meanwhile_deleted(source: Path, declared: Declared, into: Path) -> Examined:
         room.catalog.deleted(medium.id)
-        return examine(source, declared, thumbnail_to)
+        return examine(source, declared, into)
 
     assert room.run(room.tasks(meanwhile_deleted)) == "deleted"
     assert room.shelved() == {}
@@ -318,12 +311,12 @@ def test_a_record_lost_in_a_power_cut_finds_its_file_again(room: Room, tmp_path:
     with_empty_records.close()
 
 
-def strip(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+def strip(source: Path, declared: Declared, into: Path) -> Examined:
     """A pipeline that makes `bytes` of `the bytes`, and lets `bytes` be."""
-    examine(source, declared, thumbnail_to)
+    examine(source, declared, into)
     if source.read_bytes() == b"bytes":
         return replace(EXAMINED, size=5)
-    thumbnail_to.with_name(STRIPPED).write_bytes(b"bytes")
+    (into / STRIPPED).write_bytes(b"bytes")
     return replace(EXAMINED, size=5, stripped=True)
 
 

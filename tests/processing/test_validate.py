@@ -87,7 +87,7 @@ def test_no_track() -> None:
     ],
 )
 def test_sides_of_an_image(width: int, height: int, codes: list[str]) -> None:
-    faults = list(image_faults(LIMITS, Image(width, height, 0, None)))
+    faults = list(image_faults(LIMITS, Image(width, height, 0, (), None)))
     assert [reason.code for reason in faults] == codes
     assert all(f"{width} x {height} px" in reason.message for reason in faults)
 

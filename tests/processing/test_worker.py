@@ -68,9 +68,9 @@ def test_uploads_become_registered_media(
 def test_as_many_jobs_run_at_once_as_allowed(catalog: Catalog, tmp_path: Path) -> None:
     together = threading.Barrier(3, timeout=30)
 
-    def wait_for_the_others(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+    def wait_for_the_others(source: Path, declared: Declared, into: Path) -> Examined:
         together.wait()
-        return examine(source, declared, thumbnail_to)
+        return examine(source, declared, into)
 
     ids = [receive(catalog, tmp_path, f"u{n}") for n in range(3)]
     with at_work(worker_for(catalog, tmp_path, wait_for_the_others, concurrency=3)):
@@ -81,11 +81,11 @@ def test_as_many_jobs_run_at_once_as_allowed(catalog: Catalog, tmp_path: Path) -
 def test_a_passing_fault_is_tried_again(catalog: Catalog, tmp_path: Path) -> None:
     tries: list[Path] = []
 
-    def third_time_lucky(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+    def third_time_lucky(source: Path, declared: Declared, into: Path) -> Examined:
         tries.append(source)
         if len(tries) < 3:
             raise OSError("no space left on device")
-        return examine(source, declared, thumbnail_to)
+        return examine(source, declared, into)
 
     media_id = receive(catalog, tmp_path)
     with at_work(worker_for(catalog, tmp_path, third_time_lucky)):
@@ -100,10 +100,10 @@ def test_a_lasting_fault_fails_the_medium_and_a_retry_can_heal_it(
     broken = threading.Event()
     broken.set()
 
-    def broken_for_now(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+    def broken_for_now(source: Path, declared: Declared, into: Path) -> Examined:
         if broken.is_set():
             raise OSError("no space left on device")
-        return examine(source, declared, thumbnail_to)
+        return examine(source, declared, into)
 
     media_id = receive(catalog, tmp_path)
     with at_work(worker_for(catalog, tmp_path, broken_for_now, job_attempts=2)):
@@ -119,7 +119,7 @@ def test_a_lasting_fault_fails_the_medium_and_a_retry_can_heal_it(
 def test_a_file_that_killed_every_worker_is_not_tried_once_more(
     catalog: Catalog, tmp_path: Path
 ) -> None:
-    def never(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+    def never(source: Path, declared: Declared, into: Path) -> Examined:
         raise AssertionError("The job's tries were used up.")
 
     media_id = receive(catalog, tmp_path)
@@ -135,11 +135,11 @@ def test_a_file_that_killed_every_worker_is_not_tried_once_more(
 def test_a_service_that_is_away_uses_up_no_try(catalog: Catalog, tmp_path: Path) -> None:
     tries: list[Path] = []
 
-    def sixth_time_lucky(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+    def sixth_time_lucky(source: Path, declared: Declared, into: Path) -> Examined:
         tries.append(source)
         if len(tries) < 6:
             raise NotNow("The scanner is away.")
-        return examine(source, declared, thumbnail_to)
+        return examine(source, declared, into)
 
     media_id = receive(catalog, tmp_path)
     with at_work(worker_for(catalog, tmp_path, sixth_time_lucky, job_attempts=1)):
@@ -150,7 +150,7 @@ def test_a_service_that_is_away_uses_up_no_try(catalog: Catalog, tmp_path: Path)
 def test_patience_ends(catalog: Catalog, tmp_path: Path) -> None:
     tries: list[Path] = []
 
-    def away(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+    def away(source: Path, declared: Declared, into: Path) -> Examined:
         tries.append(source)
         raise NotNow("The scanner is away.")
 
@@ -165,7 +165,7 @@ def test_patience_ends(catalog: Catalog, tmp_path: Path) -> None:
 
 
 def test_a_service_may_say_how_long_to_leave_it_alone(catalog: Catalog, tmp_path: Path) -> None:
-    def busy(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+    def busy(source: Path, declared: Declared, into: Path) -> Examined:
         raise NotNow("The scanner is busy.", after_seconds=600)
 
     receive(catalog, tmp_path)
@@ -176,7 +176,7 @@ def test_a_service_may_say_how_long_to_leave_it_alone(catalog: Catalog, tmp_path
 
 
 def test_the_services_wish_is_bounded(catalog: Catalog, tmp_path: Path) -> None:
-    def busy(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+    def busy(source: Path, declared: Declared, into: Path) -> Examined:
         raise NotNow("The scanner is busy.", after_seconds=1e9)
 
     receive(catalog, tmp_path)
@@ -190,7 +190,7 @@ def test_a_worker_that_dies_while_the_service_is_away_is_still_counted(
 ) -> None:
     """Postponements give back their own attempt and no other."""
 
-    def away(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+    def away(source: Path, declared: Declared, into: Path) -> Examined:
         raise NotNow("The scanner is away.")
 
     media_id = receive(catalog, tmp_path)
@@ -207,7 +207,7 @@ def test_a_worker_that_dies_while_the_service_is_away_is_still_counted(
 def test_a_job_is_seen_at_its_step(catalog: Catalog, tmp_path: Path) -> None:
     may_go_on, may_end = threading.Event(), threading.Event()
 
-    def slow(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+    def slow(source: Path, declared: Declared, into: Path) -> Examined:
         for number in range(1000):
             tell("count", number / 1000)
         tell("probe", 0.25)
@@ -243,7 +243,7 @@ def test_a_quick_job_does_not_write_its_steps(
 def test_what_no_further_try_can_help_is_parked_at_once(catalog: Catalog, tmp_path: Path) -> None:
     tries: list[Path] = []
 
-    def hopeless(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+    def hopeless(source: Path, declared: Declared, into: Path) -> Examined:
         tries.append(source)
         raise GiveUp("The scanner does not know us.")
 
@@ -288,10 +288,10 @@ def test_a_killed_worker_leaves_its_job_to_another(
 def test_a_long_job_keeps_its_lease(catalog: Catalog, tmp_path: Path) -> None:
     started, may_end = threading.Event(), threading.Event()
 
-    def long(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+    def long(source: Path, declared: Declared, into: Path) -> Examined:
         started.set()
         assert may_end.wait(30)
-        return examine(source, declared, thumbnail_to)
+        return examine(source, declared, into)
 
     media_id = receive(catalog, tmp_path)
     with at_work(worker_for(catalog, tmp_path, long, lease_seconds=0.6)):
@@ -306,10 +306,10 @@ def test_a_long_job_keeps_its_lease(catalog: Catalog, tmp_path: Path) -> None:
 def test_stop_waits_for_the_job_that_runs(catalog: Catalog, tmp_path: Path) -> None:
     started, may_end = threading.Event(), threading.Event()
 
-    def long(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+    def long(source: Path, declared: Declared, into: Path) -> Examined:
         started.set()
         assert may_end.wait(30)
-        return examine(source, declared, thumbnail_to)
+        return examine(source, declared, into)
 
     media_id = receive(catalog, tmp_path)
     worker = worker_for(catalog, tmp_path, long)
@@ -327,7 +327,7 @@ def test_stop_waits_for_the_job_that_runs(catalog: Catalog, tmp_path: Path) -> N
 def test_stop_gives_back_the_job_that_takes_too_long(catalog: Catalog, tmp_path: Path) -> None:
     started, may_end, ended = threading.Event(), threading.Event(), threading.Event()
 
-    def too_long(source: Path, declared: Declared, thumbnail_to: Path) -> Examined:
+    def too_long(source: Path, declared: Declared, into: Path) -> Examined:
         started.set()
         try:
             assert may_end.wait(30)

@@ -373,7 +373,7 @@ def _check_one(site: Site, catalog: Catalog, sent: Sent, counts: Counts) -> None
     counts.expect(medium.status == "registered", f"{name} is {medium.status}: {medium.reasons}")
     counts.expect(medium.sha256 == sent.sha256, f"{name}: the record has another SHA-256.")
     counts.expect(medium.post_id == sent.post_id, f"{name}: the record has another post.")
-    for path in medium.paths:
+    for path in filter(None, (medium.path, medium.thumbnail_path)):
         counts.expect((site.data_dir / path).is_file(), f"{name}: {path} is not there.")
     if medium.path is not None and (site.data_dir / medium.path).is_file():
         stored = (site.data_dir / medium.path).read_bytes()

@@ -1,6 +1,7 @@
 """/api/v1/media: what became of an upload, and its files."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -8,8 +9,10 @@ from urllib.parse import urlsplit
 import pytest
 from flask import Flask
 
-from processing.medium import Medium
+from processing.examined import Derivative
+from processing.medium import Medium, Place, folder_of
 from processing.reasons import Reason
+from processing.shelf import Shelf
 from tests.records import EXAMINED, NO_THUMBNAIL, known
 from tests.rooms import MP4, Tus, catalog_of, make_app, metadata, run_jobs, settings
 from tusd_server.settings import Settings
@@ -36,6 +39,7 @@ FIELDS = [
     "url",
     "thumbnail_url",
     "thumbnail",
+    "derivatives",
     "created_at",
     "registered_at",
     "published_at",
@@ -92,6 +96,7 @@ def test_a_medium_that_has_just_arrived(alice: Tus) -> None:
         "status": "received",
         "reasons": [],
         "thumbnail": {"status": "pending", "reason": None, "width": None, "height": None},
+        "derivatives": [],
         "created_at": "",
     }
 
@@ -285,3 +290,57 @@ def test_a_strange_post_id_finds_nothing(alice: Tus) -> None:
     finished(alice, post_id="p1")
     for text in ("%00", "%ff", "'%20OR%201=1", "x" * 3000):
         assert ids(alice, f"?post_id={text}") == []
+
+
+def make_derivative(app: Flask, config: Settings, media_id: str, status: str) -> None:
+    """Give the medium, which is not ready yet, a further size."""
+    catalog = catalog_of(app)
+    assert catalog.processing(media_id)
+    place = catalog.place(media_id, [Place("uploads/alice/f.mp4", "uploads/alice/f.thumb.jpg")])
+    path = f"{folder_of(place.path)}/thumbnail-64.webp"
+    Shelf(config.data_dir).prepare(path).write_bytes(b"RIFF....WEBP")
+    size = Derivative("thumbnail-64", "image/webp", path, 36, 64, 12, status)  # type: ignore[arg-type]
+    assert catalog.ready(media_id, replace(EXAMINED, derivatives=(size,), thumbhash="1QcS"))
+
+
+def test_a_derivative_is_served_as_what_it_is(alice: Tus, app: Flask, config: Settings) -> None:
+    media_id = finished(alice)
+    make_derivative(app, config, media_id, "ready")
+    found = document(alice, media_id)
+    assert found["thumbhash"] == "1QcS"
+    (derivative,) = found["derivatives"]
+    url = derivative.pop("url")
+    assert derivative == {
+        "name": "thumbnail-64",
+        "content_type": "image/webp",
+        "width": 36,
+        "height": 64,
+        "size": 12,
+        "status": "ready",
+        "reason": None,
+    }
+    response = alice.talk(
+        f"GET {without_host(url)}\nAuthorization: (absent)",
+        "200\nContent-Type: image/webp\nX-Content-Type-Options: nosniff",
+    )
+    assert response.data == b"RIFF....WEBP"
+    alice.talk(f"GET /api/v1/media/{media_id}/derivatives/thumbnail-64", "200")
+    alice.talk(f"GET /api/v1/media/{media_id}/derivatives/thumbnail-65", "404")
+
+
+def test_a_derivative_of_anothers_medium_is_not_there(
+    alice: Tus, app: Flask, config: Settings
+) -> None:
+    media_id = finished(alice)
+    make_derivative(app, config, media_id, "ready")
+    Tus(app, "bob").talk(f"GET /api/v1/media/{media_id}/derivatives/thumbnail-64", "404")
+
+
+def test_a_derivative_that_is_not_made_yet_has_no_url(
+    alice: Tus, app: Flask, config: Settings
+) -> None:
+    media_id = finished(alice)
+    make_derivative(app, config, media_id, "pending")
+    (derivative,) = document(alice, media_id)["derivatives"]
+    assert (derivative["status"], derivative["url"]) == ("pending", None)
+    alice.talk(f"GET /api/v1/media/{media_id}/derivatives/thumbnail-64", "404")

@@ -38,17 +38,12 @@ def medium_document(medium: Medium, links: Links, root: str) -> dict[str, Any]:
         "url": links.sign(root, f"{base}/file") if stored else None,
         "thumbnail_url": links.sign(root, f"{base}/thumbnail") if with_thumbnail else None,
         "thumbnail": thumbnail_document(medium),
+        "derivatives": derivative_documents(medium, links, root),
         "created_at": rfc3339(medium.created_at),
         "registered_at": rfc3339(medium.registered_at),
         "published_at": rfc3339(medium.published_at),
         "deleted_at": rfc3339(medium.deleted_at),
     }
-
-
-def call_document(medium: Medium, links: Links, root: str) -> dict[str, Any]:
-    """A medium as the posts backend is told of it: with its owner, and all that the client said."""
-    told = {"owner": medium.owner, "metadata": dict(medium.metadata)}
-    return {**medium_document(medium, links, root), **told}
 
 
 def thumbnail_document(medium: Medium) -> dict[str, Any]:
@@ -68,6 +63,27 @@ def thumbnail_document(medium: Medium) -> dict[str, Any]:
         "width": None,
         "height": None,
     }
+
+
+def derivative_documents(medium: Medium, links: Links, root: str) -> list[dict[str, Any]]:
+    """What else was or will be made of the medium; `url` is null unless it can be fetched."""
+    stored = medium.status in STORED
+    base = f"/api/v1/media/{medium.id}/derivatives"
+    return [
+        {
+            "name": each.name,
+            "url": links.sign(root, f"{base}/{each.name}")
+            if stored and each.status == "ready"
+            else None,
+            "content_type": each.content_type,
+            "width": each.width,
+            "height": each.height,
+            "size": each.size,
+            "status": each.status,
+            "reason": each.reason,
+        }
+        for each in medium.derivatives
+    ]
 
 
 def rfc3339(moment: datetime | None) -> str | None:

@@ -57,13 +57,22 @@ class MediaApi:
         return send_media(self._shelf.full(medium.path), medium.content_type, name)
 
     def thumbnail(self, media_id: str) -> Response:
-        """GET /api/v1/media/<id>/thumbnail: a JPEG, by link or by token."""
+        """GET /api/v1/media/<id>/thumbnail: a JPEG or WebP, by link or by token."""
         medium = self._linked(media_id)
         thumbnail = medium.thumbnail
         if medium.thumbnail_path is None or thumbnail is None or thumbnail.status != "ready":
             raise UploadNotFound("The medium has no thumbnail.")
         path = self._shelf.full(medium.thumbnail_path)
-        return send_media(path, "image/jpeg", path.name)
+        return send_media(path, thumbnail.content_type, path.name)
+
+    def derivative(self, media_id: str, name: str) -> Response:
+        """GET /api/v1/media/<id>/derivatives/<name>: one more file made of it, by link or token."""
+        medium = self._linked(media_id)
+        ready = {each.name: each for each in medium.derivatives if each.status == "ready"}
+        if name not in ready:
+            raise UploadNotFound("The medium has no such derivative.")
+        path = self._shelf.full(ready[name].path)
+        return send_media(path, ready[name].content_type, path.name)
 
     def document(self, medium: Medium) -> dict[str, Any]:
         """The medium's JSON, its links made for the host that asks."""
@@ -100,6 +109,9 @@ def media_blueprint(api: MediaApi) -> Blueprint:
     blueprint.add_url_rule("/<media_id>", view_func=api.one, endpoint="one")
     blueprint.add_url_rule("/<media_id>/file", view_func=api.file, endpoint="file")
     blueprint.add_url_rule("/<media_id>/thumbnail", view_func=api.thumbnail, endpoint="thumbnail")
+    blueprint.add_url_rule(
+        "/<media_id>/derivatives/<name>", view_func=api.derivative, endpoint="derivative"
+    )
     return blueprint
 
 
