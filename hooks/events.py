@@ -3,6 +3,7 @@
 The JSON form is that of tusd's hooks (version 2): receivers written for tusd work unchanged.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +13,7 @@ HookName = Literal[
     "pre-create",
     "post-create",
     "first-bytes",
+    "post-receive",
     "pre-finish",
     "post-finish",
     "pre-terminate",
@@ -73,7 +75,10 @@ class UploadFacts:
         return self._first((POST_KEY,))
 
     def to_json(self) -> dict[str, Any]:
-        """tusd's `Upload` object; a size that is not known yet is 0 there."""
+        """tusd's `Upload` object, and who the upload belongs to.
+
+        A size that is not known yet is 0 there.
+        """
         return {
             "ID": self.id,
             "Size": self.size or 0,
@@ -84,6 +89,7 @@ class UploadFacts:
             "IsFinal": self.is_final,
             "PartialUploads": list(self.partial_uploads) or None,
             "Storage": self._storage_json(),
+            "Owner": self.owner,
         }
 
     def _storage_json(self) -> dict[str, str] | None:
@@ -137,12 +143,54 @@ class HookEvent:
             "Event": {"Upload": self.upload.to_json(), "HTTPRequest": request},
         }
 
+    @property
+    def message_id(self) -> str:
+        """The same for each repetition of this event, and for no other event."""
+        told = (self.name, self.upload.id, self.upload.created_at.isoformat())
+        return "msg_" + hashlib.sha256("\n".join(told).encode()).hexdigest()[:32]
+
 
 @dataclass(frozen=True, slots=True)
 class HookReply:
-    """What a hook adds to the answer that the client gets."""
+    """What a hook puts into the answer that the client gets; tusd's `HTTPResponse`.
+
+    Without `status` or `body` the answer keeps its own; headers come beside it.
+    """
 
     headers: Mapping[str, str] = field(default_factory=dict)
+    status: int | None = None
+    body: str = ""
+
+    def under(self, other: "HookReply") -> "HookReply":
+        """Both replies in one; where they differ the other one's word counts."""
+        return HookReply(
+            {**self.headers, **other.headers}, other.status or self.status, other.body or self.body
+        )
+
+
+NO_REPLY = HookReply()
+
+
+@dataclass(frozen=True, slots=True)
+class CreateReply:
+    """What a hook changes of an upload that is asked for; None leaves a thing as it is.
+
+    `id` is the upload's id. `metadata` replaces all that the client sent. `place` is where the
+    finished medium is to lie, relative to the folder of all finished media. `reply` goes into
+    the answer.
+    """
+
+    id: str | None = None
+    metadata: Mapping[str, str] | None = None
+    place: str | None = None
+    reply: HookReply = NO_REPLY
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The wish to end an upload for good; `reply` goes into the answer."""
+
+    reply: HookReply = NO_REPLY
 
 
 class HookRejected(Exception):
@@ -150,14 +198,33 @@ class HookRejected(Exception):
 
     `code` is stable and for programs, `message` is one sentence for people. `kind` says what was
     wrong with the request: its `content`, its right to do this (`forbidden`), or its form
-    (`invalid`).
+    (`invalid`). `reply`, where there is one, decides how the veto is answered.
     """
 
-    def __init__(self, code: str, message: str, kind: RejectionKind = "invalid") -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        kind: RejectionKind = "invalid",
+        *,
+        reply: HookReply | None = None,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.kind: RejectionKind = kind
+        self.reply = reply
+
+
+class HookUnavailable(Exception):
+    """A hook could not be asked, or its answer not be used; no veto, and no fault of the client.
+
+    The text is one sentence for the log. `reply` is how the hook itself wants that answered.
+    """
+
+    def __init__(self, message: str, *, reply: HookReply = NO_REPLY) -> None:
+        super().__init__(message)
+        self.reply = reply
 
 
 def _go_name(name: str) -> str:

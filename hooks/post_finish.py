@@ -1,5 +1,6 @@
 """The built-in duty after the last byte: the finished upload becomes a record with a job."""
 
+from hooks.deliveries import Deliveries
 from hooks.events import HookEvent, HookReply, UploadFacts
 from processing.catalog import Catalog
 from processing.medium import Received, is_post_id
@@ -9,12 +10,16 @@ MEDIA_ID_HEADER = "Upload-Media-Id"
 
 
 class HandOver:
-    """Gives finished uploads to processing; on return the record and its job are committed."""
+    """Gives finished uploads to processing; on return the record and its job are committed.
 
-    def __init__(self, catalog: Catalog, waker: Waker) -> None:
+    So are the jobs which tell receivers outside, in the same transaction: once for each record.
+    """
+
+    def __init__(self, catalog: Catalog, waker: Waker, deliveries: Deliveries) -> None:
         """`waker` wakes a worker after each hand-over."""
         self._catalog = catalog
         self._waker = waker
+        self._deliveries = deliveries
 
     def __call__(self, event: HookEvent) -> HookReply:
         """Record the upload once, however often it is called; the reply names its medium.
@@ -22,8 +27,10 @@ class HandOver:
         The parts of a concatenation are not media, and their reply is empty.
         """
         if event.upload.is_partial:
+            self._deliveries.announce(event)
             return HookReply()
-        medium = self._catalog.receive(received_from(event.upload))
+        orders = self._deliveries.orders(event)
+        medium = self._catalog.receive(received_from(event.upload), orders)
         self._waker.wake()
         return HookReply({MEDIA_ID_HEADER: medium.id})
 

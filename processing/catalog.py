@@ -35,7 +35,7 @@ from processing.examined import Derivative, Examined, Thumbnail
 from processing.medium import Medium, Place, Received, Status, media_id_for
 from processing.migrations import migrate
 from processing.moments import Clock, utc_now
-from processing.queue import Job, Queue
+from processing.queue import Job, Order, Queue
 from processing.reasons import Reason
 from processing.tables import media, posts
 from processing.together import Together
@@ -53,6 +53,8 @@ ALL_BUT_DELETED: tuple[Status, ...] = (
     "rejected",
     "failed",
 )
+
+Arrival = tuple[Mapping[str, Any], Sequence[Order]]
 
 _BATCH = 500
 _SINCE = func.coalesce(media.c.registered_at, media.c.received_at)
@@ -88,23 +90,28 @@ class Catalog:
         """Give back the database connections."""
         self.database.close()
 
-    def receive(self, received: Received) -> Medium:
+    def receive(self, received: Received, orders: Sequence[Order] = ()) -> Medium:
         """Record a finished upload and put the job that examines it, both or neither.
 
-        An upload that has its record already keeps it, and gets no second job.
+        An upload that has its record already keeps it, and gets no second job. `orders` are
+        further jobs, put with the first.
         """
-        return self._receive_together(_fresh_values(received, self._clock()))
+        return self._receive_together((_fresh_values(received, self._clock()), orders))
 
-    def _receive_all(self, arrivals: Sequence[Mapping[str, Any]]) -> Sequence[Medium]:
-        return self.database.write(lambda c: [self._receive(c, fresh) for fresh in arrivals])
+    def _receive_all(self, arrivals: Sequence[Arrival]) -> Sequence[Medium]:
+        return self.database.write(lambda c: [self._receive(c, *each) for each in arrivals])
 
-    def _receive(self, connection: Connection, fresh: Mapping[str, Any]) -> Medium:
+    def _receive(
+        self, connection: Connection, fresh: Mapping[str, Any], orders: Sequence[Order]
+    ) -> Medium:
         if connection.scalar(self._insert, fresh) is None:
             known = connection.execute(self._by_upload, {"of_upload": fresh["upload_id"]})
             return _medium(known.one()._asdict())
         said = Declared(fresh["file_name"], fresh["content_type"])
         handicap = turns.examination(said, fresh["size"])
         self._put_job(connection, PROCESS, fresh["id"], handicap)
+        for order in orders:
+            self.queue.put_within(connection, order.kind, order.key, order.payload)
         return _medium(fresh)
 
     def get(self, media_id: str) -> Medium | None:

@@ -40,6 +40,15 @@ NO_DELAY = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """A job that is yet to be put; see `Queue.put`."""
+
+    kind: str
+    key: str
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One row of the queue, as it was when it was read.
 

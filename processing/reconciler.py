@@ -29,12 +29,18 @@ class Reconciler:
         shelf: Shelf,
         finished_uploads: Callable[[], Iterable[Received]],
         work_dir: Path,
+        record: Callable[[Received], object] | None = None,
     ) -> None:
-        """`finished_uploads` lists at least those finished uploads that have no record."""
+        """`finished_uploads` lists at least those finished uploads that have no record.
+
+        `record` makes the record of one, by default with nothing else; what it raises means
+        that this upload is left for a later round.
+        """
         self._catalog = catalog
         self._shelf = shelf
         self._finished_uploads = finished_uploads
         self._work_dir = work_dir
+        self._record = record or catalog.receive
 
     def run(self) -> None:
         """One round; what fails is logged, and the rest still runs."""
@@ -50,12 +56,17 @@ class Reconciler:
         received = 0
         while batch := list(islice(uploads, BATCH)):
             missing = self._catalog.unrecorded(upload.upload_id for upload in batch)
-            for upload in batch:
-                if upload.upload_id in missing:
-                    medium = self._catalog.receive(upload)
-                    logger.info("upload %s: recorded late as %s", upload.upload_id, medium.id)
-                    received += 1
+            received += sum(self._received(each) for each in batch if each.upload_id in missing)
         return received
+
+    def _received(self, upload: Received) -> bool:
+        try:
+            self._record(upload)
+        except Exception as error:
+            logger.warning("upload %s could not be recorded late: %s", upload.upload_id, error)
+            return False
+        logger.info("upload %s: recorded late", upload.upload_id)
+        return True
 
     def clear_published(self) -> int:
         """Delete the files of media that were published before a crash; how many media."""

@@ -40,18 +40,27 @@ class Shelf:
         extension: str,
         token: str,
         thumbnail_extension: str = ".jpg",
+        *,
+        wanted: str | None = None,
     ) -> Sequence[Place]:
         """The places for a medium, best first; the last one is its alone.
 
         All come from the upload's own facts, so a job that runs again arrives at the same
         ones. `token` is the upload's id; only the last place shows a part of it, since two
         phones' `image.jpg` in one second are rare, and a clean name is worth having.
+
+        `wanted` is a path of plain names below `uploads` that takes the place of all this; its
+        last name is made harmless as a client's is, with the true extension.
         """
-        moment = created_at.astimezone(UTC).strftime("%Y%m%d_%H%M%S")
-        name = safe_name(file_name, extension)
-        stem = f"{moment}_{name.removesuffix(extension)}"
         own = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()[:TOKEN_LENGTH]
-        folder = f"{UPLOADS}/{user_folder(owner)}"
+        if wanted is None:
+            folder = f"{UPLOADS}/{user_folder(owner)}"
+            moment = created_at.astimezone(UTC).strftime("%Y%m%d_%H%M%S")
+            stem = f"{moment}_{safe_name(file_name, extension).removesuffix(extension)}"
+        else:
+            inner, _, last = wanted.rpartition("/")
+            folder = f"{UPLOADS}/{inner}" if inner else UPLOADS
+            stem = safe_name(last, extension).removesuffix(extension)
         stems = [f"{folder}/{each}" for each in (stem, f"{stem}-{own}")]
         return [Place(each + extension, f"{each}.thumb{thumbnail_extension}") for each in stems]
 

@@ -19,7 +19,7 @@ files go after it: the repeated job reads the state and removes what is left.
 """
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -40,6 +40,7 @@ from processing.telling import tell
 
 Examine = Callable[[Path, Declared, Path], Examined]
 """Examines a file as declared, and writes its pictures into a folder, as Pipeline.examine does."""
+Errand = Callable[[Job], str]
 
 JOB_FOLDER_PREFIX = "job-"
 
@@ -59,6 +60,12 @@ class UploadFiles(Protocol):
         and a repeated call completes the move.
         """
 
+    def wanted_place(self, upload_id: str) -> str | None:
+        """Where a hook wants the finished medium, relative to the folder of all; None if nowhere.
+
+        A path of plain names; its extension means nothing.
+        """
+
     def discard(self, upload_id: str) -> None:
         """Delete the bytes if they are there; the upload's record stays."""
 
@@ -75,8 +82,12 @@ class Tasks:
         shelf: Shelf,
         posts: PostsBackend,
         work_dir: Path,
+        others: Mapping[str, Errand] | None = None,
     ) -> None:
-        """`work_dir` lies on the filesystem of the shelf, so that results move by rename."""
+        """`work_dir` lies on the filesystem of the shelf, so that results move by rename.
+
+        `others` does the kinds of jobs that are not about a medium.
+        """
         self._catalog = catalog
         self._examine = examine
         self._files = files
@@ -88,6 +99,7 @@ class Tasks:
             REGISTER: self._register,
             CLEAR: self._clear,
         }
+        self._others = dict(others or {})
 
     def run(self, job: Job) -> str:
         """Do the job and say how it ended.
@@ -95,6 +107,8 @@ class Tasks:
         NotNow and GiveUp say how further tries are made; any other exception means that it may
         be tried again a few times.
         """
+        if job.kind in self._others:
+            return self._others[job.kind](job)
         if job.kind not in self._by_kind:
             # Put by a newer version, whose workers may be about to start.
             raise NotNow(f"This worker does not know jobs of the kind {job.kind!r}.")
@@ -131,6 +145,7 @@ class Tasks:
             _EXTENSIONS[examined.content_type],
             medium.upload_id,
             _EXTENSIONS[examined.thumbnail.content_type],
+            wanted=self._files.wanted_place(medium.upload_id),
         )
         source = self._files.path(medium.upload_id)
         return self._catalog.place(medium.id, self._shelf.free(choices, source))

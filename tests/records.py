@@ -61,6 +61,10 @@ class FolderFiles:
         if source != destination:
             source.rename(destination)
 
+    def wanted_place(self, upload_id: str) -> str | None:
+        note = self.folder / f"{upload_id}.wanted"
+        return note.read_text() if note.exists() else None
+
     def discard(self, upload_id: str) -> None:
         self.path(upload_id).unlink(missing_ok=True)
 

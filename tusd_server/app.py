@@ -1,24 +1,36 @@
 """create_app: the table of contents of a web process."""
 
 import os
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import cast
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from hooks.base import Hooks
+from hooks.command import Commands
 from hooks.content import ContentCheck
+from hooks.deliveries import Deliveries
 from hooks.dispatcher import Dispatcher
+from hooks.events import HookName
+from hooks.external import External
+from hooks.plugins import BadPlugin, load_plugins
 from hooks.post_finish import HandOver
 from hooks.posts import EmbeddedPosts
+from hooks.signing import Signer
 from hooks.termination import Withdrawal
+from hooks.transport import Transport
+from hooks.webhook import WebHook
 from processing.catalog import Catalog
 from processing.shelf import Shelf
 from processing.wake import waker_for
 from tusd_server.auth import Auth
+from tusd_server.errors import BadSetting
 from tusd_server.locks import FileLocker, Locker
 from tusd_server.secret import key_for
 from tusd_server.server.offload import offload_here
-from tusd_server.settings import Settings
+from tusd_server.settings import Settings, without_secrets
 from tusd_server.storage.base import DataStore
 from tusd_server.storage.filesystem import FilesystemStore
 from tusd_server.uploads.quotas import Allowance, Quotas
@@ -109,9 +121,15 @@ def make_uploads(
     settings: Settings, store: DataStore, locker: Locker, catalog: Catalog, shelf: Shelf
 ) -> Uploads:
     """What uploads may do, with the hooks and limits of these settings."""
+    transports = make_transports(settings)
+    waker = waker_for(settings.redis_url)
+    deliveries = Deliveries(
+        transports, catalog.queue, waker, keep_headers=settings.hooks_http_forward_headers
+    )
     hooks = Dispatcher(
-        [ContentCheck(), Withdrawal(catalog, shelf)],
-        hand_over=HandOver(catalog, waker_for(settings.redis_url)),
+        # The client's own faults first, and nothing behind what ends a medium.
+        [ContentCheck(), *map(External, transports), *make_plugins(), Withdrawal(catalog, shelf)],
+        hand_over=HandOver(catalog, waker, deliveries),
     )
     allowance = Allowance(
         stored_bytes=settings.user_max_bytes,
@@ -125,4 +143,41 @@ def make_uploads(
         max_size=settings.max_size,
         expire_after=timedelta(seconds=settings.expire_unfinished_seconds),
         quotas=Quotas(allowance, store, catalog.stored_bytes, redis_url=settings.redis_url),
+        announce=deliveries.announce,
+        taken=lambda upload_id: catalog.by_upload(upload_id) is not None,
+        progress_seconds=settings.hooks_progress_seconds,
     )
+
+
+def make_transports(settings: Settings) -> Sequence[Transport]:
+    """The ways to the hooks outside of this program; two URLs that are equal are one."""
+    enabled = cast("tuple[HookName, ...]", settings.hooks_enabled)
+    webhooks = [
+        WebHook(
+            url,
+            enabled=enabled,
+            timeout_seconds=settings.hooks_timeout_seconds,
+            tries=settings.hooks_http_retry,
+            pause_seconds=settings.hooks_http_backoff_seconds,
+            forward_headers=settings.hooks_http_forward_headers,
+            signer=Signer(settings.hooks_secret) if settings.hooks_secret else None,
+        )
+        for url in dict.fromkeys(settings.hooks_http)
+    ]
+    if settings.hooks_dir is None:
+        return webhooks
+    commands = Commands(
+        settings.hooks_dir,
+        enabled=enabled,
+        timeout_seconds=settings.hooks_timeout_seconds,
+        environ=without_secrets(os.environ),
+    )
+    return [*webhooks, commands]
+
+
+def make_plugins() -> Sequence[Hooks]:
+    """The hooks of installed packages; raises BadSetting."""
+    try:
+        return load_plugins()
+    except BadPlugin as error:
+        raise BadSetting(str(error)) from error

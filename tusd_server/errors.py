@@ -16,6 +16,8 @@ TusdError
     ├── UploadNotFinished        bytes are still missing
     ├── UploadRefused            a check of the content failed for good
     ├── UploadForbidden          a hook does not allow it
+    ├── UploadRejected           a hook does not allow it, and answers for itself
+    ├── HookFailed               a hook could not be asked
     ├── UploadLocked             another request writes and did not let go in time
     ├── UploadInterrupted        a newer request took this upload over
     ├── ServerStopping           the server stops; the bytes are kept
@@ -107,6 +109,22 @@ class UploadRefused(UploadError):
 
 class UploadForbidden(UploadError):
     """A hook does not allow this to this user."""
+
+
+class UploadRejected(UploadError):
+    """A hook does not allow it; the hook's receiver may choose the status, the body and headers."""
+
+    def __init__(
+        self, message: str, *, status: int | None = None, headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        """`message` is the body as it is sent; without a status there is a usual one."""
+        super().__init__(message)
+        self.status = status
+        self.headers = headers
+
+
+class HookFailed(UploadRejected):
+    """A hook could not be asked, or its reply not be used; another try may help."""
 
 
 class UploadLocked(UploadError):

@@ -29,10 +29,28 @@ def check_id(upload_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why an upload's content was refused for good: a code for programs, a sentence for people."""
+    """Why an upload was refused for good: a code for programs, a sentence for people.
+
+    `status` and `headers` are set where a hook decided how that is answered.
+    """
 
     code: str
     message: str
+    status: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Its form in an `.info` file."""
+        document: dict[str, Any] = {"Code": self.code, "Message": self.message}
+        if self.status is not None:
+            document |= {"Status": self.status, "Headers": dict(self.headers)}
+        return document
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> "Refusal":
+        """Read it back."""
+        headers = tuple(document.get("Headers", {}).items())
+        return cls(document["Code"], document["Message"], document.get("Status"), headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +68,8 @@ class UploadInfo:
     a one may have holes until `chunks_complete`, when every byte is here and was checked.
     `path` is set once the finished bytes have been handed over to their final place.
     `touched_at` is when bytes last came.
+    `accepted` is set when the hooks that are asked at the end have agreed, where there are any.
+    `place` is where a hook wants the finished medium.
     """
 
     id: str
@@ -67,6 +87,8 @@ class UploadInfo:
     path: str | None = None
     refusal: Refusal | None = None
     touched_at: datetime | None = None
+    accepted: bool = False
+    place: str | None = None
 
     @property
     def metadata(self) -> Metadata:
@@ -125,7 +147,11 @@ class UploadInfo:
         if self.path is not None:
             document["HandedOver"] = True
         if self.refusal is not None:
-            document["Refused"] = {"Code": self.refusal.code, "Message": self.refusal.message}
+            document["Refused"] = self.refusal.to_json()
+        if self.accepted:
+            document["Accepted"] = True
+        if self.place is not None:
+            document["Place"] = self.place
         return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
@@ -148,7 +174,9 @@ class UploadInfo:
                 chunk_size=document.get("ChunkSize"),
                 chunks_complete=bool(document.get("ChunksComplete")),
                 path=document["Storage"]["Path"] if document.get("HandedOver") else None,
-                refusal=Refusal(refused["Code"], refused["Message"]) if refused else None,
+                refusal=Refusal.from_json(refused) if refused else None,
+                accepted=bool(document.get("Accepted")),
+                place=document.get("Place"),
             )
         except (KeyError, TypeError, AttributeError, OverflowError, BadHeader) as error:
             raise ValueError(f"this is not an upload's info file: {error!r}") from error

@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
 
+from hooks.events import HookName
+from hooks.signing import keys_of
 from processing.clamd import Address
 from processing.limits import Limits
 from processing.recipe import Format, Recipe
@@ -126,6 +129,44 @@ def _several(read: Callable[[str], Any], most: int = 8) -> Callable[[str], tuple
         return values
 
     return read_all
+
+
+def _urls(text: str) -> tuple[str, ...]:
+    urls = _list(_text(text))
+    for url in urls:
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError("URLs such as https://hooks.example.com/tus, separated by commas")
+    return urls
+
+
+def _folder(text: str) -> Path | None:
+    if not text:
+        return None
+    path = Path(text).expanduser()
+    if not path.is_dir():
+        raise ValueError("a folder that exists")
+    return path
+
+
+_EVENTS = tuple(name for name in get_args(HookName) if name != "first-bytes")
+
+
+def _events(text: str) -> tuple[str, ...]:
+    names = _list(text)
+    if not set(names) <= set(_EVENTS):
+        raise ValueError("some of " + ", ".join(_EVENTS))
+    return names
+
+
+def _webhook_secret(text: str) -> str | None:
+    if text:
+        keys_of(text)
+    return text or None
 
 
 def _text(text: str) -> str:
@@ -261,6 +302,44 @@ class Settings:
         ("*",),
         _list,
         "Origins whose pages may upload, separated by commas; `*` is every origin, empty is none.",
+    )
+
+    hooks_http: tuple[str, ...] = _setting(
+        (),
+        _urls,
+        "URLs that are told of uploads as tusd tells its hooks, separated by commas.",
+        secret=True,
+    )
+    hooks_dir: Path | None = _setting(
+        None, _folder, "Folder of programs named for events, which are run as tusd runs its hooks."
+    )
+    hooks_enabled: tuple[str, ...] = _setting(
+        ("pre-create", "post-create", "post-receive", "post-finish", "post-terminate"),
+        _events,
+        "Events that `TUSD_HOOKS_HTTP` and `TUSD_HOOKS_DIR` get, separated by commas; there are "
+        "also `pre-finish` and `pre-terminate`.",
+    )
+    hooks_http_forward_headers: tuple[str, ...] = _setting(
+        (), _list, "Headers of the client's request that go to `TUSD_HOOKS_HTTP` as headers, too."
+    )
+    hooks_http_retry: int = _setting(
+        3, _positive_int, "Tries in total while a client waits for the answer of a URL."
+    )
+    hooks_http_backoff_seconds: float = _setting(
+        1.0, _seconds, "Pause between these tries, in seconds."
+    )
+    hooks_timeout_seconds: float = _setting(
+        15.0, _seconds, "Longest time of a hook, all its tries together, in seconds."
+    )
+    hooks_progress_seconds: float = _setting(
+        1.0, _seconds, "Time between two `post-receive` of a running request, in seconds."
+    )
+    hooks_secret: str | None = _setting(
+        None,
+        _webhook_secret,
+        "Signs what goes to `TUSD_HOOKS_HTTP`, as Standard Webhooks do; at least 24 bytes, such "
+        "as `whsec_` and base64. Several, separated by commas, are all used.",
+        secret=True,
     )
 
     database_url: str | None = _setting(
@@ -401,6 +480,12 @@ class Settings:
             for f in dataclasses.fields(self)
             if getattr(self, f.name) is not None
         }
+
+
+def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment as programs that we start may have it."""
+    secrets = {PREFIX + f.name.upper() for f in dataclasses.fields(Settings) if not f.repr}
+    return {name: text for name, text in environ.items() if name not in secrets}
 
 
 def _read(name: str, text: str, read: Callable[[str], Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from hooks.deliveries import HOOK, Deliverer
 from hooks.posts import EmbeddedPosts
 from processing.catalog import Catalog
 from processing.clamd import Address, Clamd
@@ -13,7 +14,7 @@ from processing.tasks import Tasks
 from processing.tools import Tools
 from processing.wake import waker_for
 from processing.worker import Pace, Worker
-from tusd_server.app import make_locker, make_store, make_uploads
+from tusd_server.app import make_locker, make_store, make_transports, make_uploads
 from tusd_server.locks import Locker
 from tusd_server.settings import Settings
 from tusd_server.storage.filesystem import FilesystemStore
@@ -45,9 +46,15 @@ def make_worker(settings: Settings) -> Worker:
         shelf=shelf,
         posts=EmbeddedPosts(catalog, shelf),
         work_dir=work_dir,
+        others={HOOK: Deliverer(make_transports(settings)).run},
     )
+    uploads = make_uploads(settings, store, locker, catalog, shelf)
     reconciler = Reconciler(
-        catalog=catalog, shelf=shelf, finished_uploads=lambda: files, work_dir=work_dir
+        catalog=catalog,
+        shelf=shelf,
+        finished_uploads=lambda: files,
+        work_dir=work_dir,
+        record=lambda upload: uploads.recover(upload.upload_id),
     )
     sweeper = make_sweeper(settings, store, locker, catalog, shelf)
     retention = Retention(catalog, shelf, settings.retention_days)

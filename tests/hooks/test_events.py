@@ -8,7 +8,7 @@ def upload(**metadata: str) -> UploadFacts:
     return UploadFacts("", 11, 0, "alice", START, metadata=metadata)
 
 
-def test_the_json_is_that_of_tusd() -> None:
+def test_the_json_is_that_of_tusd_with_the_owner() -> None:
     request = RequestFacts(
         "POST",
         "/files/",
@@ -29,6 +29,7 @@ def test_the_json_is_that_of_tusd() -> None:
                 "IsFinal": False,
                 "PartialUploads": None,
                 "Storage": None,
+                "Owner": "alice",
             },
             "HTTPRequest": {
                 "Method": "POST",

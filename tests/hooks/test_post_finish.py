@@ -1,6 +1,7 @@
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from hooks.deliveries import Deliveries
 from hooks.events import HookEvent, UploadFacts
 from hooks.post_finish import HandOver, received_from
 from processing.catalog import Catalog
@@ -21,6 +22,11 @@ class Bell:
         raise AssertionError("The web side never waits.")
 
 
+def nobody(catalog: Catalog) -> Deliveries:
+    """No receiver outside."""
+    return Deliveries([], catalog.queue, Bell())
+
+
 def upload(upload_id: str = "u1", *, is_partial: bool = False, post_id: str = "p1") -> UploadFacts:
     metadata = {"name": "a.mp4", "type": "video/mp4", "post_id": post_id}
     return UploadFacts(upload_id, 9, 9, "alice", START, metadata, is_partial=is_partial)
@@ -28,7 +34,7 @@ def upload(upload_id: str = "u1", *, is_partial: bool = False, post_id: str = "p
 
 def test_a_finished_upload_has_a_record_and_its_answer_the_id(catalog: Catalog) -> None:
     bell = Bell()
-    reply = HandOver(catalog, bell)(HookEvent("post-finish", upload()))
+    reply = HandOver(catalog, bell, nobody(catalog))(HookEvent("post-finish", upload()))
     assert reply.headers == {"Upload-Media-Id": media_id_for("u1")}
     medium = known(catalog, media_id_for("u1"))
     assert (medium.owner, medium.post_id, medium.size) == ("alice", "p1", 9)
@@ -37,14 +43,16 @@ def test_a_finished_upload_has_a_record_and_its_answer_the_id(catalog: Catalog) 
 
 
 def test_handing_over_twice_is_once(catalog: Catalog) -> None:
-    hand_over = HandOver(catalog, Bell())
+    hand_over = HandOver(catalog, Bell(), nobody(catalog))
     event = HookEvent("post-finish", upload())
     assert hand_over(event) == hand_over(event)
     assert len(catalog.queue.waiting()) == 1
 
 
 def test_a_part_of_a_concatenation_is_no_medium(catalog: Catalog) -> None:
-    reply = HandOver(catalog, Bell())(HookEvent("post-finish", upload(is_partial=True)))
+    reply = HandOver(catalog, Bell(), nobody(catalog))(
+        HookEvent("post-finish", upload(is_partial=True))
+    )
     assert reply.headers == {}
     assert catalog.find() == ([], None)
 
@@ -56,7 +64,7 @@ def test_a_database_that_fails_is_not_hidden(catalog: Catalog) -> None:
     bell = Bell()
     catalog.database.write = away  # type: ignore[method-assign, assignment]
     with pytest.raises(OperationalError):
-        HandOver(catalog, bell)(HookEvent("post-finish", upload()))
+        HandOver(catalog, bell, nobody(catalog))(HookEvent("post-finish", upload()))
     assert bell.rung == 0
 
 

@@ -29,6 +29,8 @@ EXPECTED = {
     "UploadNotFinished": 409,
     "UploadRefused": 415,
     "UploadForbidden": 403,
+    "UploadRejected": 400,
+    "HookFailed": 502,
     "UploadLocked": 423,
     "UploadInterrupted": 400,
     "ServerStopping": 503,
@@ -47,6 +49,11 @@ def made(kind: type[UploadError]) -> UploadError:
     if issubclass(kind, QuotaExceeded):
         return kind("No.", retry_after_seconds=60)
     return kind("No.")
+
+
+def test_a_hook_may_decide_on_the_status() -> None:
+    assert status_of(errors.UploadRejected("No.", status=451)) == 451
+    assert status_of(errors.HookFailed("No.", status=503)) == 503
 
 
 def test_every_error_has_a_row_or_an_ancestor_with_one() -> None:

@@ -20,6 +20,7 @@ from tusd_server import errors
 from tusd_server.errors import UploadError
 from tusd_server.info import UploadInfo
 from tusd_server.locks import MemoryLocker
+from tusd_server.protocol.status import status_of
 from tusd_server.storage.base import Writer
 from tusd_server.storage.filesystem import FilesystemStore
 from tusd_server.storage.memory import MemoryStore
@@ -347,8 +348,9 @@ def test_a_finished_upload_answers_the_same_again(room: Room) -> None:
     room.create()
     first = room.append(0, b"hello world")
     again = room.append(11, b"")
-    assert (timeless(again.info), again.headers) == (timeless(first.info), first.headers)
-    assert room.hooks.told[-2:] == ["pre-finish", "post-finish"]
+    accepted = replace(timeless(first.info), accepted=True)
+    assert (timeless(again.info), again.headers) == (accepted, first.headers)
+    assert room.hooks.told[-3:] == ["pre-finish", "post-finish", "post-finish"]
     with pytest.raises(errors.OffsetMismatch) as caught:
         room.append(0, b"hello world")
     assert caught.value.offset == 11
@@ -630,20 +632,24 @@ def test_a_veto_of_the_end_leaves_the_upload(room: Room) -> None:
 def test_a_veto_of_the_finish_hands_nothing_over(room: Room) -> None:
     room.create()
     room.hooks.veto = "pre-finish"
-    with pytest.raises(errors.UploadForbidden):
+    with pytest.raises(errors.UploadRejected):
         room.append(0, b"hello world")
     assert "post-finish" not in room.hooks.told
 
 
-def test_a_veto_of_the_finish_is_final(room: Room) -> None:
+@pytest.mark.parametrize(
+    ("kind", "status"), [("content", 415), ("forbidden", 403), ("invalid", 400)]
+)
+def test_a_veto_of_the_finish_is_final(room: Room, kind: RejectionKind, status: int) -> None:
     """A failed finish check is a final 4xx, and HEAD fails with the same afterwards: clients
     report success whenever HEAD shows offset == length."""
     room.create()
-    room.hooks.veto, room.hooks.kind = "pre-finish", "content"
-    with pytest.raises(errors.UploadRefused):
-        room.append(0, b"hello world")
-    with pytest.raises(errors.UploadRefused, match="Not this one"):
-        room.look()
+    room.hooks.veto, room.hooks.kind = "pre-finish", kind
+    for request in (lambda: room.append(0, b"hello world"), room.look, room.look):
+        with pytest.raises(errors.UploadError, match="Not this one") as caught:
+            request()
+        assert status_of(caught.value) == status
+    assert room.hooks.told.count("pre-finish") == 1
 
 
 # Owners.

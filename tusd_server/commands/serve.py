@@ -10,6 +10,7 @@ from types import FrameType
 
 from flask import Flask
 
+from tusd_server.app import make_plugins
 from tusd_server.auth import Auth, User, make_token
 from tusd_server.secret import secret_of
 from tusd_server.settings import Settings
@@ -21,8 +22,9 @@ READY_SECONDS = 60.0
 def serve(settings: Settings, *, with_worker: bool) -> int:
     """Run web and worker until SIGINT or SIGTERM; the exit status. SIGHUP renews them.
 
-    Raises BadSetting when the address cannot be used.
+    Raises BadSetting when the address cannot be used, or a hook of another package not be loaded.
     """
+    make_plugins()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     listener = listen(settings.host, settings.port)
     port = listener.getsockname()[1]

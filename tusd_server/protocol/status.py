@@ -78,6 +78,16 @@ STATUS: dict[type[UploadError], Row] = {
     errors.UploadForbidden: Row(
         403, "RFC 9110: the server understood the request and refuses to fulfil it."
     ),
+    errors.UploadRejected: Row(
+        400, "Not in the text; 400 as in tusd, where the hook's receiver names no other status."
+    ),
+    errors.HookFailed: Row(
+        502,
+        "RFC 9110: the server, while acting as a gateway, received an invalid response from an "
+        "inbound server it accessed while attempting to fulfil the request. No fault of the "
+        "client's.",
+        retry=True,
+    ),
     errors.UploadLocked: Row(
         423, "Not in the text; clients try 423 Locked again after a pause.", retry=True
     ),
@@ -112,7 +122,12 @@ STATUS: dict[type[UploadError], Row] = {
 
 
 def status_of(error: UploadError) -> int:
-    """The status that answers an error: its class's row, or the nearest base's."""
+    """The status that answers an error: its class's row, or the nearest base's.
+
+    Where a hook decided on another one, that is the answer.
+    """
+    if isinstance(error, errors.UploadRejected) and error.status is not None:
+        return error.status
     for kind in type(error).__mro__:
         if kind in STATUS:
             return STATUS[kind].status
@@ -120,5 +135,10 @@ def status_of(error: UploadError) -> int:
 
 
 def reason_phrase(status: int) -> str:
-    """The words behind a status in the status line; 460 is tus's own."""
-    return "Checksum Mismatch" if status == 460 else HTTPStatus(status).phrase
+    """The words behind a status in the status line; 460 is tus's own, hooks may have others."""
+    if status == 460:
+        return "Checksum Mismatch"
+    return HTTPStatus(status).phrase if status in _KNOWN else "Unknown"
+
+
+_KNOWN = frozenset(HTTPStatus)

@@ -13,6 +13,7 @@ from processing.sniff import HEAD_BYTES
 from tusd_server.errors import (
     BadHeader,
     StorageFull,
+    UploadError,
     UploadInterrupted,
     UploadNotFinished,
     UploadNotFound,
@@ -133,7 +134,7 @@ class Chunked:
         info = self._uploads.stand(upload_id, owner)
         chunk = _chunk(info, index, body)
         try:
-            last = info.in_chunks and not self._take(info, owner, chunk, body, request)
+            last = info.in_chunks and not self._watched(info, owner, chunk, body, request)
             _drop(body, chunk)
             if last:
                 self._complete(info, owner, chunk, request)
@@ -177,6 +178,25 @@ class Chunked:
             return Progress(info, info.offset, size, total, headers=headers)
         received = self._store().received(info)
         return Progress(info, received.bytes, size, total, received.missing)
+
+    def _watched(
+        self, info: UploadInfo, owner: str, chunk: _Chunk, body: Body, request: RequestFacts
+    ) -> bool:
+        """`_take`, with the hooks that want to hear of progress."""
+        watch = self._uploads.watch
+        if not watch.wanted:
+            return self._take(info, owner, chunk, body, request)
+        taken = False
+        here = info.at(self._store().received(info).bytes)
+        with watch.over(here, body, request) as watched:
+            try:
+                taken = self._take(info, owner, chunk, watched.body, request)
+            except UploadError:
+                if watched.stop is None:
+                    raise
+        if watched.stop is not None:
+            raise self._uploads.stop(info, watched.stop, request)
+        return taken
 
     def _take(
         self, info: UploadInfo, owner: str, chunk: _Chunk, body: Body, request: RequestFacts

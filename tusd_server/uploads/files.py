@@ -50,6 +50,10 @@ class FinishedUploads:
         """See UploadFiles."""
         self._store.hand_over(self._store.look(upload_id), destination)
 
+    def wanted_place(self, upload_id: str) -> str | None:
+        """See UploadFiles."""
+        return self._store.look(upload_id).place
+
     def discard(self, upload_id: str) -> None:
         """See UploadFiles. A rejected upload's URL goes on to say why it was rejected."""
         try:

@@ -10,30 +10,50 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from hooks.base import Hooks
-from hooks.events import HookEvent, HookName, HookRejected, RequestFacts
+from hooks.events import (
+    NO_REPLY,
+    CreateReply,
+    HookEvent,
+    HookName,
+    HookRejected,
+    HookReply,
+    RequestFacts,
+    Stop,
+)
 from tusd_server.errors import (
     BadHeader,
     BodyBroken,
     ChecksumMismatch,
     FinalUpload,
+    HookFailed,
     UnknownChecksum,
     UploadError,
-    UploadForbidden,
     UploadGone,
     UploadNotFinished,
     UploadNotFound,
     UploadRefused,
+    UploadRejected,
     UploadTooLarge,
 )
-from tusd_server.info import Refusal, UploadInfo, now_utc
+from tusd_server.info import UploadInfo, is_id, now_utc
 from tusd_server.locks import Locker
+from tusd_server.metadata import Metadata
 from tusd_server.storage.base import DataStore, Expires, Local, RemembersKeys, Terminates
 from tusd_server.uploads.body import Body, PortableBody
-from tusd_server.uploads.digests import DIGEST_MISMATCH, Digests
+from tusd_server.uploads.digests import Digests
 from tusd_server.uploads.facts import facts_of
-from tusd_server.uploads.joining import Joining
+from tusd_server.uploads.joining import Bystander, Joining
 from tusd_server.uploads.quotas import Quotas
 from tusd_server.uploads.receiving import Proof, Receiver, check_fits
+from tusd_server.uploads.vetoes import (
+    error_of,
+    hook_failure,
+    hook_failures,
+    refusal_of,
+    stopped,
+    vetoes,
+)
+from tusd_server.uploads.watching import PROGRESS_SECONDS, Watch
 
 log = logging.getLogger("tusd_server.uploads")
 
@@ -59,11 +79,16 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An upload after a request, when it expires, and what the hooks add to the answer."""
+    """An upload after a request, when it expires, and what the hooks make of the answer.
+
+    Without `status` and `body` the answer is the usual one.
+    """
 
     info: UploadInfo
     expires: datetime | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    status: int | None = None
+    body: str = ""
 
 
 def random_id() -> str:
@@ -86,12 +111,18 @@ class Uploads:
         max_size: int,
         expire_after: timedelta | None = None,
         quotas: Quotas | None = None,
+        announce: Callable[[HookEvent], None] = lambda _: None,
+        taken: Callable[[str], bool] = lambda _: False,
+        progress_seconds: float = PROGRESS_SECONDS,
         clock: Callable[[], datetime] = now_utc,
         new_id: Callable[[], str] = random_id,
     ) -> None:
         """Wire the rooms together; nothing is read or written yet.
 
         `max_size` bounds an upload in bytes, `expire_after` the time without new bytes.
+        `announce` is told what has happened, or will have in a moment, and keeps it. `taken`
+        knows the ids that are not free though the store has no upload of that name. Hooks hear
+        of progress every `progress_seconds`.
         """
         self.store = store
         self.locker = locker
@@ -99,11 +130,14 @@ class Uploads:
         self._local = store if isinstance(store, Local) else None
         self._hooks = hooks
         self._quotas = quotas
+        self._announce = announce
+        self._taken = taken
         self._clock = clock
         self._new_id = new_id
         self._expire_after = expire_after if isinstance(store, Expires) else None
         self.receiver = Receiver(store, Digests(), max_size, self.judge)
         self._joining = Joining(store, locker, self.receiver, max_size)
+        self.watch = Watch(hooks, self._event, self._stop_late, progress_seconds)
 
     def create(
         self, owner: str, wanted: Wanted, body: Body | None, request: RequestFacts
@@ -138,20 +172,26 @@ class Uploads:
         info = replace(info, length=self._joining.length(parts)) if parts else info
         if self._quotas is not None:
             self._quotas.check(owner, info.length, parts)
-        with _vetoes():
-            self._hooks.pre_create(self._event("pre-create", replace(info, id=""), request))
-        self.store.create(info)
+        with vetoes():
+            asked = self._event("pre-create", replace(info, id=""), request)
+            change = self._hooks.pre_create(asked) or CreateReply()
+        info = self._changed(info, change)
+        self._create(info, chosen=change.id is not None)
         first = self._claim_key(info, wanted.key, instead_of=seen)
         if first != info.id:
             return self._outcome(self._mine(first, owner))
-        self._hooks.post_create(self._event("post-create", info, request))
+        created = self._event("post-create", info, request)
+        self._announce(created)
+        self._hooks.post_create(created)
         if parts:
-            return self._begin_joining(info, parts, request)
-        if body is None and info.length != 0:
-            return self._outcome(info)
-        # No bytes are all bytes of an empty file, and are verified like any others.
-        body = body or PortableBody(io.BytesIO(), 0)
-        return self._take_first_bytes(info, body, wanted.proof, request)
+            outcome = self._begin_joining(info, parts, request)
+        elif body is None and info.length != 0:
+            outcome = self._outcome(info)
+        else:
+            # No bytes are all bytes of an empty file, and are verified like any others.
+            body = body or PortableBody(io.BytesIO(), 0)
+            outcome = self._take_first_bytes(info, body, wanted.proof, request)
+        return _replying(outcome, change.reply)
 
     def look(self, upload_id: str, owner: str, request: RequestFacts) -> Outcome:
         """The upload as it stands, without disturbing anyone who writes it."""
@@ -160,6 +200,10 @@ class Uploads:
             self._join(info, request)
             info = self._mine(upload_id, owner)
         elif self.locker.settle(upload_id):
+            info = self._mine(upload_id, owner)
+        if self._to_be_asked(info):
+            # A client takes a complete upload for a success, and the hooks may still refuse it.
+            self._finish(info, request)
             info = self._mine(upload_id, owner)
         if info.length is None and info.final:
             info = self._joining.measured(info)
@@ -213,19 +257,19 @@ class Uploads:
             raise UploadNotFound("There is no such upload.")
         return info, self._local.path(info)
 
-    def terminate(self, upload_id: str, owner: str, holder: Body, request: RequestFacts) -> None:
+    def terminate(self, upload_id: str, owner: str, holder: Body, request: RequestFacts) -> Outcome:
         """Stop whoever writes the upload and forget it, bytes and all."""
         info = self._mine(upload_id, owner, even_refused=True)
         if not isinstance(self.store, Terminates):
             raise UploadNotFound("This store cannot delete uploads.")
-        with _vetoes():
-            self._hooks.pre_terminate(self._event("pre-terminate", info, request))
+        with vetoes():
+            reply = self._hooks.pre_terminate(self._event("pre-terminate", info, request))
         if info.finished or info.refusal is not None:
-            self.store.remove(info)
+            self._remove(info, request)
         else:
             with self.locker.hold(upload_id, holder):
-                self.store.remove(info)
-        self._hooks.post_terminate(self._event("post-terminate", info, request))
+                self._remove(info, request)
+        return _replying(Outcome(info), reply or NO_REPLY)
 
     def stand(self, upload_id: str, owner: str) -> UploadInfo:
         """The upload as it stands now, for work on it; raises as every method does."""
@@ -238,9 +282,26 @@ class Uploads:
         """
         return self._finish(info, request)
 
+    def recover(self, upload_id: str) -> None:
+        """Finish an upload that a crash left complete, though nobody was told of it.
+
+        Raises UploadError, HookFailed above all.
+        """
+        info = self.store.look(upload_id)
+        if info.refusal is None:
+            self._finish(info, RequestFacts("", "", ""))
+
     def refuse(self, info: UploadInfo, refused: UploadRefused) -> UploadError:
         """Remember a refusal and drop the bytes, under the lock; the error that answers it."""
         return self._refuse(info, refused)
+
+    def stop(self, info: UploadInfo, stop: Stop, request: RequestFacts) -> UploadError:
+        """End an upload for a hook, unless it is complete by now; the error that says so."""
+        with self.locker.hold(info.id, Bystander()):
+            info = self.store.look(info.id)
+            if info.finished or info.refusal is not None:
+                return stopped(stop)
+            return self._stop(info, stop, request)
 
     def join_again(self, info: UploadInfo) -> None:
         """Join an upload that a crash left unjoined; whatever is wrong with it is logged."""
@@ -281,11 +342,52 @@ class Uploads:
         if info.owner not in (owner, None):
             raise UploadNotFound("There is no such upload.")
         if info.refusal is not None and not even_refused:
-            raise _error_of(info.refusal)
+            raise error_of(info.refusal)
         expires = self.expires(info)
         if expires is not None and expires < self._clock():
             raise UploadGone("The upload has expired; begin a new one.")
         return info
+
+    def _changed(self, info: UploadInfo, change: CreateReply) -> UploadInfo:
+        """The upload as the hooks want it; HookFailed when it cannot be."""
+        if change.id is not None:
+            self._check_free(change.id)
+            info = replace(info, id=change.id)
+        if change.metadata is not None:
+            info = replace(info, metadata_header=Metadata.from_text(change.metadata).to_header())
+        return replace(info, place=change.place)
+
+    def _check_free(self, upload_id: str) -> None:
+        if not is_id(upload_id):
+            sentence = "must be 1 to 128 letters, digits, `-` and `_`, a letter or digit first"
+            raise hook_failure(
+                f"A hook wants the id {upload_id[:200]!r} for an upload; it {sentence}."
+            )
+        try:
+            self.store.look(upload_id)
+        except UploadNotFound:
+            if not self._taken(upload_id):
+                return
+        except UploadGone:
+            pass
+        raise hook_failure(f"A hook wants the id {upload_id!r}, which another upload has or had.")
+
+    def _create(self, info: UploadInfo, *, chosen: bool) -> None:
+        try:
+            self.store.create(info)
+        except FileExistsError:
+            if not chosen:
+                raise
+            raise hook_failure(f"A hook wants the id {info.id!r} for two uploads.") from None
+
+    def _remove(self, info: UploadInfo, request: RequestFacts) -> None:
+        """Forget an upload for good, and tell so."""
+        removed = self._event("post-terminate", info, request)
+        # Kept before it is true: a crash behind the removal would leave nobody who could tell.
+        self._announce(removed)
+        if isinstance(self.store, Terminates):
+            self.store.remove(info)
+        self._hooks.post_terminate(removed)
 
     def _limit(self, length: int | None) -> int:
         return self.max_size if length is None else length
@@ -323,11 +425,18 @@ class Uploads:
         except UploadError as error:
             if error.offset is not None and not isinstance(error, _NOT_TO_RESUME):
                 return self._outcome(info.at(error.offset))
-            # The client will not learn the URL, so nobody could ever delete this upload.
-            if isinstance(self.store, Terminates):
-                self.store.remove(info)
+            self._undo(info)
             raise
-        return self._finish(info, request) if info.finished else self._outcome(info)
+        try:
+            return self._finish(info, request) if info.finished else self._outcome(info)
+        except HookFailed:
+            self._undo(info)
+            raise
+
+    def _undo(self, info: UploadInfo) -> None:
+        """Remove an upload of which the client will not learn the URL: nobody could delete it."""
+        if isinstance(self.store, Terminates):
+            self.store.remove(info)
 
     def _take_in(
         self,
@@ -353,20 +462,38 @@ class Uploads:
     def _receive(
         self, info: UploadInfo, body: Body, proof: Proof, request: RequestFacts
     ) -> UploadInfo:
-        try:
-            received = self.receiver.receive(info, body, proof, request)
-        except UploadRefused as refused:
-            raise self._refuse(info, refused) from refused
+        with self.watch.over(info, body, request) as watched:
+            try:
+                received = self.receiver.receive(info, watched.body, proof, request)
+            except UploadRefused as refused:
+                raise self._refuse(info, refused) from refused
+            except UploadError:
+                if watched.stop is None:
+                    raise
+        if watched.stop is not None:
+            raise self._stop(info, watched.stop, request)
         if received.offset == info.offset:
             return received
         # Bytes put the expiry off, and the answer that acknowledges them tells until when.
         return replace(received, touched_at=self._clock())
 
-    def _refuse(self, info: UploadInfo, refused: UploadRefused) -> UploadError:
+    def _refuse(self, info: UploadInfo, refused: UploadRefused | HookRejected) -> UploadError:
         """Remember the refusal; the error that answers it now and from now on."""
-        refusal = Refusal(refused.code, refused.message)
+        refusal = refusal_of(refused)
         self.store.refuse(info, refusal)
-        return _error_of(refusal)
+        return error_of(refusal)
+
+    def _stop(self, info: UploadInfo, stop: Stop, request: RequestFacts) -> UploadError:
+        """End an upload for good, under its lock; the error that says so."""
+        self._remove(self.store.look(info.id), request)
+        return stopped(stop)
+
+    def _stop_late(self, info: UploadInfo, stop: Stop, request: RequestFacts) -> None:
+        """End an upload between two of its requests, unless it is complete by now."""
+        try:
+            self.stop(info, stop, request)
+        except UploadError as error:  # gone, or another request is there: that one will hear it
+            log.info("upload %s was to be stopped: %s", info.id, error)
 
     def _begin_joining(
         self, info: UploadInfo, parts: Sequence[UploadInfo], request: RequestFacts
@@ -375,9 +502,8 @@ class Uploads:
         self._joining.wait_for(info, parts)
         try:
             return self._join(info, request) or self._outcome(info)
-        except (UploadRefused, ChecksumMismatch):
-            if isinstance(self.store, Terminates):  # the client will not learn the URL
-                self.store.remove(info)
+        except (UploadRefused, ChecksumMismatch, UploadRejected):
+            self._undo(info)
             raise
 
     def _join(self, info: UploadInfo, request: RequestFacts) -> Outcome | None:
@@ -399,21 +525,47 @@ class Uploads:
 
     def judge(self, info: UploadInfo, head: bytes, request: RequestFacts) -> None:
         """Ask the hooks about the first bytes; raises UploadRefused."""
-        with _vetoes():
+        with vetoes():
             self._hooks.first_bytes(self._event("first-bytes", info, request), head)
 
     def _finish(self, info: UploadInfo, request: RequestFacts) -> Outcome:
         """Make the complete upload durable, then hand it over; both may be done again."""
         self.store.finish(info)
-        try:
-            with _vetoes():
-                self._hooks.pre_finish(self._event("pre-finish", info, request))
-        except UploadRefused as refused:
-            raise self._refuse(info, refused) from refused
-        reply = self._hooks.post_finish(self._event("post-finish", info, request))
+        reply = self._ask_to_finish(info, request)
+        told = self._hooks.post_finish(self._event("post-finish", info, request))
         if info.partial:
             self._join_waiting(info)
-        return self._outcome(info, reply.headers)
+        return _replying(self._outcome(info, told.headers), reply)
+
+    def _ask_to_finish(self, info: UploadInfo, request: RequestFacts) -> HookReply:
+        """Ask the hooks until they have agreed once; under the lock, or two would be asked."""
+        if not self._to_be_asked(info):
+            return NO_REPLY
+        with self.locker.hold(info.id, Bystander()):
+            info = self.store.look(info.id)
+            if info.refusal is not None:
+                raise error_of(info.refusal)
+            if not self._to_be_asked(info):
+                return NO_REPLY
+            try:
+                with hook_failures(info.offset):
+                    reply = self._hooks.pre_finish(self._event("pre-finish", info, request))
+            except HookRejected as rejected:
+                raise self._refuse(info, rejected) from rejected
+            self.store.update(replace(info, accepted=True))
+        return reply or NO_REPLY
+
+    def _to_be_asked(self, info: UploadInfo) -> bool:
+        """Whether the hooks have yet to agree to this complete upload.
+
+        What is handed over is past that, and what tusd finished is nobody's to judge.
+        """
+        return (
+            info.finished
+            and not (info.accepted or info.path is not None or info.owner is None)
+            and info.refusal is None
+            and self._hooks.wants("pre-finish")
+        )
 
     def _event(self, name: HookName, info: UploadInfo, request: RequestFacts) -> HookEvent:
         return HookEvent(name, facts_of(info, self._local), request)
@@ -429,19 +581,11 @@ def _settled(info: UploadInfo, owner: str, length: int | None) -> UploadInfo:
     )
 
 
-def _error_of(refusal: Refusal) -> UploadError:
-    if refusal.code == DIGEST_MISMATCH:
-        return ChecksumMismatch(refusal.message)
-    return UploadRefused(refusal.message, code=refusal.code)
-
-
-@contextlib.contextmanager
-def _vetoes() -> Iterator[None]:
-    """Turn a hook's veto into the error that answers it."""
-    try:
-        yield
-    except HookRejected as rejected:
-        if rejected.kind == "content":
-            raise UploadRefused(rejected.message, code=rejected.code) from rejected
-        error = UploadForbidden if rejected.kind == "forbidden" else BadHeader
-        raise error(rejected.message) from rejected
+def _replying(outcome: Outcome, reply: HookReply) -> Outcome:
+    """The outcome with what a hook puts into the answer; what is there already stays."""
+    return replace(
+        outcome,
+        headers={**reply.headers, **outcome.headers},
+        status=outcome.status or reply.status,
+        body=outcome.body or reply.body,
+    )

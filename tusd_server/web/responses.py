@@ -3,9 +3,10 @@
 import logging
 
 from flask import Flask, Response, json, request
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
-from tusd_server.errors import AccessDenied, UploadError, UploadRefused
+from tusd_server.errors import AccessDenied, UploadError, UploadRefused, UploadRejected
 from tusd_server.protocol.headers import VERSION
 from tusd_server.protocol.replies import (
     ALLOWED_HEADERS,
@@ -19,6 +20,7 @@ from tusd_server.web.application import Empty
 log = logging.getLogger("tusd_server.web")
 
 PREFLIGHT_SECONDS = 86_400
+BODILESS = frozenset({204, 205, 304})
 
 
 def register_responses(app: Flask, cors_origins: tuple[str, ...]) -> None:
@@ -62,8 +64,22 @@ def _upload_error(error: UploadError) -> Response:
     headers = error_headers(error)
     if isinstance(error, AccessDenied):
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, UploadRejected):
+        headers |= _of_hook(error)
+        if error.status is not None and not _is_api():
+            return hook_response(error.status, error.message, headers)
     code = error.code if isinstance(error, UploadRefused) else None
     return error_response(status_of(error), error.message, headers, code=code)
+
+
+def _of_hook(error: UploadRejected) -> dict[str, str]:
+    """The headers of a hook; the JSON API words its own errors, so there they say no type."""
+    given = dict(error.headers)
+    return {n: v for n, v in given.items() if not _is_api() or n.lower() != "content-type"}
+
+
+def _is_api() -> bool:
+    return request.path.startswith("/api/")
 
 
 def _http_error(error: HTTPException) -> Response:
@@ -99,10 +115,21 @@ def error_response(
     status: int, message: str, headers: dict[str, str], *, code: str | None = None
 ) -> Response:
     """One sentence: text/plain for uploads, problem details (RFC 9457) for the JSON API."""
-    if request.path.startswith("/api/"):
+    if _is_api():
         return problem(status, message, headers, code=code)
     line = f"{status} {reason_phrase(status)}"
     response = Response(f"{message}\n", line, headers, mimetype="text/plain")
+    if request.path.startswith("/files"):
+        response.headers["Tus-Resumable"] = VERSION
+    return without_body_for_head(response)
+
+
+def hook_response(status: int, body: str, headers: dict[str, str]) -> Response:
+    """An answer whose body a hook wrote; it is text unless the hook's headers say otherwise."""
+    given = Headers(headers)
+    kind = given.pop("Content-Type", "text/plain; charset=utf-8")
+    line = f"{status} {reason_phrase(status)}"
+    response = Response("" if status in BODILESS else body, line, given, content_type=kind)
     if request.path.startswith("/files"):
         response.headers["Tus-Resumable"] = VERSION
     return without_body_for_head(response)

@@ -32,9 +32,10 @@ from tusd_server.protocol.requests import (
 from tusd_server.storage.base import Terminates, extensions
 from tusd_server.uploads.body import Body, PortableBody
 from tusd_server.uploads.receiving import Proof
-from tusd_server.uploads.service import Uploads, Wanted
+from tusd_server.uploads.service import Outcome, Uploads, Wanted
 from tusd_server.web.application import Empty
 from tusd_server.web.downloads import send_upload
+from tusd_server.web.responses import BODILESS, hook_response
 from tusd_server.web.urls import root_url
 
 
@@ -89,7 +90,7 @@ class UploadsView(TusView):
             headers |= offset_headers(outcome.info, None)
         if outcome.info.concat is not None:
             headers["Upload-Concat"] = outcome.info.concat
-        return Empty(201, headers | expires_header(outcome.expires))
+        return _answer(201, headers | expires_header(outcome.expires), outcome)
 
 
 class UploadView(TusView):
@@ -122,14 +123,14 @@ class UploadView(TusView):
             proof=_proof(wanted, body),
         )
         headers = offset_headers(outcome.info, outcome.expires)
-        return Empty(204, {**headers, **outcome.headers})
+        return _answer(204, {**outcome.headers, **headers}, outcome)
 
     def delete(self, upload_id: str) -> Response:
         """Forget an upload (termination)."""
         user = self.auth.user()
         check_version(request.headers)
-        self.uploads.terminate(upload_id, user.id, request_body(), request_facts())
-        return Empty(204, {})
+        outcome = self.uploads.terminate(upload_id, user.id, request_body(), request_facts())
+        return _answer(204, dict(outcome.headers), outcome)
 
     def get(self, upload_id: str) -> Response:
         """Send a finished upload to its owner; not part of tus, so no version is asked for."""
@@ -175,9 +176,16 @@ def request_facts() -> RequestFacts:
     return RequestFacts(
         method=request.method,
         uri=request.environ.get("RAW_URI") or request.full_path,
-        remote_addr=request.remote_addr or "",
+        remote_addr=_remote_address(),
         headers=HeaderLists(request.headers),
     )
+
+
+def _remote_address() -> str:
+    """`host:port`; the port is 0 where a proxy told the host."""
+    host, port = request.remote_addr or "", request.environ.get("REMOTE_PORT", "0")
+    told = request.environ.get("werkzeug.proxy_fix.orig", {}).get("REMOTE_ADDR", host) != host
+    return f"{f'[{host}]' if ':' in host else host}:{'0' if told else port}"
 
 
 class HeaderLists(Mapping[str, tuple[str, ...]]):
@@ -198,6 +206,14 @@ class HeaderLists(Mapping[str, tuple[str, ...]]):
 
     def __len__(self) -> int:
         return len(self._headers)
+
+
+def _answer(usual: int, headers: dict[str, str], outcome: Outcome) -> Response:
+    """The answer, with the status and the body that a hook chose for it."""
+    status = outcome.status or usual
+    if not outcome.body or status in BODILESS:
+        return Empty(status, headers)
+    return hook_response(status, outcome.body, headers)
 
 
 def _speak_tus(response: Response) -> Response:

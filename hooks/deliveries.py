@@ -1,0 +1,95 @@
+"""Tells receivers what has happened, at least once: through the queue of jobs.
+
+A job is one event for one receiver, so that one that is away does not make the others hear
+everything twice. It is put before the client has its answer, and the worker delivers it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hooks.events import HookEvent, HookName
+from hooks.transport import Away, Call, Transport
+from processing.patience import GiveUp, NotNow
+from processing.queue import Job, Order, Queue
+from processing.wake import Waker
+
+HOOK = "hook"
+TOLD_AFTERWARDS: tuple[HookName, ...] = ("post-create", "post-finish", "post-terminate")
+
+# Whoever reads the queue must not be able to act as the client. Those that are forwarded are
+# wanted, so they stay.
+_CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization"})
+
+
+class Deliveries:
+    """Makes the jobs of events; see `Deliverer` for the other end."""
+
+    def __init__(
+        self,
+        transports: Sequence[Transport],
+        queue: Queue,
+        waker: Waker,
+        *,
+        keep_headers: Sequence[str] = (),
+    ) -> None:
+        """`keep_headers` names credentials that receivers are to get."""
+        self._transports = tuple(transports)
+        self._queue = queue
+        self._waker = waker
+        self._left_out = _CREDENTIALS - {name.lower() for name in keep_headers}
+
+    def announce(self, event: HookEvent) -> None:
+        """On return the jobs of this event are committed."""
+        orders = self.orders(event)
+        for order in orders:
+            self._queue.put(order.kind, order.key, order.payload)
+        if orders:
+            self._waker.wake()
+
+    def orders(self, event: HookEvent) -> Sequence[Order]:
+        """One job for each receiver, to be put together with what the event is about."""
+        takers = [transport for transport in self._transports if transport.takes(event.name)]
+        if not takers:
+            return ()
+        document = self._without_credentials(event.to_json())
+        return [
+            Order(
+                HOOK,
+                f"{HOOK}:{event.name}:{event.upload.id}:{taker.name}",
+                {"name": event.name, "id": event.message_id, "to": taker.name, "event": document},
+            )
+            for taker in takers
+        ]
+
+    def _without_credentials(self, document: dict[str, Any]) -> dict[str, Any]:
+        request = document["Event"]["HTTPRequest"]
+        if request is not None:
+            request["Header"] = {
+                name: values
+                for name, values in request["Header"].items()
+                if name.lower() not in self._left_out
+            }
+        return document
+
+
+class Deliverer:
+    """Does the jobs of the kind HOOK; each may be done again, with the same message id."""
+
+    def __init__(self, transports: Sequence[Transport]) -> None:
+        """Those for which jobs were put."""
+        self._transports: Mapping[str, Transport] = {each.name: each for each in transports}
+
+    def run(self, job: Job) -> str:
+        """Deliver, and say to whom. NotNow while the receiver is away, GiveUp without one."""
+        to = str(job.payload["to"])
+        transport = self._transports.get(to)
+        if transport is None:
+            raise GiveUp(f"No hook {to} is configured any more; configure it and try again.")
+        call = Call(job.payload["name"], str(job.payload["id"]), job.payload["event"])
+        if not transport.takes(call.name):
+            raise GiveUp(f"The hook {to} does not take {call.name} any more.")
+        try:
+            transport.deliver(call)
+        except Away as error:
+            raise NotNow(str(error), after_seconds=error.after_seconds) from error
+        return f"delivered to {to}"
