@@ -2,6 +2,7 @@ import json
 import logging
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hooks.command import Commands
 from hooks.events import HookName
 from hooks.transport import MOST_REPLY_BYTES, Failed
 from tests.receivers import call, event
+from tests.services import wait_until
 
 ALL: tuple[HookName, ...] = ("pre-create", "post-receive", "post-finish")
 
@@ -75,8 +77,11 @@ def test_the_deadline_ends_the_program_and_its_children(tmp_path: Path, script: 
         commands(tmp_path, 0.5).ask(call())
     assert time.monotonic() - started < 10
     group = int((tmp_path / "group").read_text())
-    left = [path for path in Path("/proc").glob("[0-9]*/stat") if group_of(path) == group]
-    assert left == []
+    wait_until(lambda: group not in groups(), "the end of the children", 10)
+
+
+def groups() -> Iterator[int]:
+    return map(group_of, Path("/proc").glob("[0-9]*/stat"))
 
 
 def group_of(stat: Path) -> int:

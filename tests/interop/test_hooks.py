@@ -319,7 +319,9 @@ def tuspy(server: Live) -> TusClient:
 
 def test_tuspy_does_not_report_success(hooked: Live, there: Receiver) -> None:
     there.on("pre-finish", Says(REJECTS))
-    uploader = tuspy(hooked).uploader(file_stream=io.BytesIO(jpeg_bytes(SIZE)), retries=2)
+    uploader = tuspy(hooked).uploader(
+        file_stream=io.BytesIO(jpeg_bytes(SIZE)), retries=2, retry_delay=0
+    )
     with pytest.raises((TusCommunicationError, TusUploadFailed)):
         uploader.upload()
     with pytest.raises(TusCommunicationError):
