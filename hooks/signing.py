@@ -78,8 +78,8 @@ def keys_of(secrets: str) -> Sequence[bytes]:
     keys = tuple(_key(part) for part in parts)
     if not keys or min(map(len, keys)) < KEY_BYTES:
         raise ValueError(
-            f"at least {KEY_BYTES} bytes, such as `{PREFIX}` "
-            "and the output of `openssl rand -base64 32`"
+            f"one or several secrets of at least {KEY_BYTES} bytes, separated by commas or blanks, "
+            f"such as `{PREFIX}` and the output of `openssl rand -base64 32`"
         )
     return keys
 

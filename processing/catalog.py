@@ -208,20 +208,22 @@ class Catalog:
 
         return self.database.write(work)
 
-    def registered(self, media_id: str) -> bool:
-        """Ready (or failed at the registration) -> registered."""
+    def registered(self, media_id: str, backend_id: str | None = None) -> bool:
+        """Ready (or failed at the registration) -> registered, under the backend's own name."""
         return self._change(
             media_id,
             ("ready", "failed"),
             status="registered",
             reasons=[],
             registered_at=self._clock(),
+            backend_id=backend_id,
         )
 
-    def published(self, post_id: str) -> Sequence[Medium]:
+    def published(self, post_id: str, owner: str | None = None) -> Sequence[Medium]:
         """Registered -> published for every medium of the post, and the post itself if we have it.
 
-        The answer holds all published media of the post whose files may still lie on the disk.
+        With `owner`, only for the media of that user. The answer holds all of these published
+        media whose files may still lie on the disk.
         """
         now = self._clock()
 
@@ -229,6 +231,8 @@ class Catalog:
             unpublished = (posts.c.id == post_id) & posts.c.published_at.is_(None)
             connection.execute(update(posts).where(unpublished).values(published_at=now))
             of_post = media.c.post_id == post_id
+            if owner is not None:
+                of_post &= media.c.owner == owner
             connection.execute(
                 update(media)
                 .where(of_post, media.c.status == "registered")
@@ -301,7 +305,7 @@ class Catalog:
         )
 
     def failed(self, job: Job, reason: Reason | None, error: str) -> bool:
-        """Received, processing or ready -> failed, and its job parked with `error`, as one.
+        """Received, processing, ready or failed -> failed, its job parked with `error`, as one.
 
         Without a reason only the job is parked: the medium does not depend on it. False, and
         nothing is changed, when the job has another worker by now.
@@ -312,7 +316,7 @@ class Catalog:
                 return False
             if reason is not None:
                 values = {"status": "failed", "reasons": _reasons_json([reason])}
-                allowed: Sequence[Status] = ("received", "processing", "ready")
+                allowed: Sequence[Status] = ("received", "processing", "ready", "failed")
                 self._change_within(connection, str(job.media_id), allowed, values)
             return True
 

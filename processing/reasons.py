@@ -26,12 +26,13 @@ REASONS: Final[dict[str, str]] = {
     "processing_failed": "The server failed to examine the file at every try; it can try again.",
     "processing_crashed": "Every try to examine the file ended with the death of its worker.",
     "processing_unavailable": "A service that examines files was away for `TUSD_RETRY_HOURS`.",
+    "refused_by_backend": "The posts backend refused the medium; the file is kept for a new try.",
     "registration_failed": "The posts backend could not be told of the medium; it can be retried.",
     "posts_unavailable": "The posts backend was away for `TUSD_RETRY_HOURS`; it can be retried.",
 }
 """Every code a record can carry, and what it means. Codes never change meaning.
 
-The last five come with the state `failed`, all others with `rejected`.
+The last six come with the state `failed`, all others with `rejected`.
 """
 
 

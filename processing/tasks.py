@@ -29,7 +29,7 @@ from processing.declared import Declared
 from processing.examined import Derivative, Examined
 from processing.medium import Medium, Place, folder_of
 from processing.patience import GiveUp, NotNow
-from processing.posting import PostsBackend
+from processing.posting import PostsBackend, Refused
 from processing.queue import Job
 from processing.reasons import Rejected
 from processing.recipe import THUMBNAIL
@@ -113,7 +113,10 @@ class Tasks:
             # Put by a newer version, whose workers may be about to start.
             raise NotNow(f"This worker does not know jobs of the kind {job.kind!r}.")
         medium = self._medium(str(job.payload["media_id"]))
-        self._by_kind[job.kind](medium)
+        try:
+            self._by_kind[job.kind](medium)
+        except Refused as refusal:
+            self._catalog.failed(job, refusal.reason, refusal.error)
         return self._settle(medium)
 
     def _process(self, medium: Medium) -> None:
@@ -167,11 +170,11 @@ class Tasks:
             return
         tell("register")
         try:
-            self._posts.register(medium)
-        except Rejected as refusal:
-            self._catalog.refused(medium.id, refusal.reasons)
+            backend_id = self._posts.register(medium)
+        except Rejected as rejection:
+            self._catalog.refused(medium.id, rejection.reasons)
             return
-        self._catalog.registered(medium.id)
+        self._catalog.registered(medium.id, backend_id)
 
     def _clear(self, medium: Medium) -> None:
         """Nothing beyond what `_settle` does for a medium that is deleted."""

@@ -19,12 +19,11 @@ from typing import Any
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from hooks.posts import EmbeddedPosts
 from processing.catalog import Catalog
 from processing.shelf import Shelf
 from processing.tasks import Tasks
 from tests.records import examine, migrated
-from tusd_server.app import create_app, make_locker, make_store
+from tusd_server.app import create_app, make_locker, make_posts, make_store
 from tusd_server.auth import User, make_token
 from tusd_server.info import UploadInfo
 from tusd_server.locks import MemoryLocker
@@ -300,7 +299,7 @@ def run_jobs(app: Flask, config: Settings) -> None:
         examine=examine,
         files=FinishedUploads(make_store(config), make_locker(config), catalog),
         shelf=shelf,
-        posts=EmbeddedPosts(catalog, shelf),
+        posts=make_posts(config, catalog, shelf),
         work_dir=config.state_dir / "work",
     )
     while (job := catalog.queue.claim(lease_seconds=60.0)) is not None:

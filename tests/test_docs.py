@@ -245,7 +245,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_file_that_is_named_exists(page: Path) -> None:
-    rooms = r"`((?:tusd_server|hooks|processing|tests|docs|bench)/[\w/]+\.\w+)`"
+    rooms = r"`((?:tusd_server|hooks|processing|tests|docs|bench|examples)/[\w/]+\.\w+)`"
     assert [name for name in re.findall(rooms, prose(page)) if not (ROOT / name).exists()] == []
 
 

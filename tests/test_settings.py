@@ -69,6 +69,10 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "strip_metadata": ("1", True),
     "clamav": ("[::1]:3310", "[::1]:3310"),
     "url_lifetime_seconds": ("5", 5.0),
+    "public_url": ("https://media.example/below", "https://media.example/below"),
+    "posts_url": ("https://app.example:8443/m?a=b", "https://app.example:8443/m?a=b"),
+    "posts_secret": (f"whsec_{SECRET},{SECRET}", f"whsec_{SECRET},{SECRET}"),
+    "posts_timeout_seconds": ("5", 5.0),
     "video_min_seconds": ("0.1", 0.1),
     "video_max_seconds": ("600", 600.0),
     "video_max_side": ("8192", 8192),
@@ -80,6 +84,8 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "thumbnail_format": ("webp", "webp"),
     "thumbnail_sizes": ("320, 1280,320", (320, 1280)),
 }
+# What a setting cannot be without.
+COMPANIONS = {"posts_url": {"posts_secret": SECRET}}
 WHOLE = ["", " ", "-1", "+5", "1_0", "5.0", "٣", "five", "1e3"]
 SECONDS = ["", "-1", "0", "nan", "inf", "-inf", "soon", "1e10", "5 s"]
 SIZES = [
@@ -99,6 +105,22 @@ SIZES = [
     "5KK",
 ]
 SIDES = [*WHOLE, "0"]
+URLS = [
+    "app.example",
+    "//app.example",
+    "ftp://app.example",
+    "file:///etc/passwd",
+    "http://",
+    "http:///path",
+    "http://:80/",
+    "http://app.example:x",
+    "http://app.example:99999",
+    "http://app.example:0",
+    "http://[::1",
+    "http://app.example/a b",
+    "http://app.example/\n",
+    "http://app.example/\x7f",
+]
 BAD: dict[str, list[str]] = {
     "port": [*WHOLE, "65536", "99999999999"],
     "workers": SIDES,
@@ -143,6 +165,10 @@ BAD: dict[str, list[str]] = {
     "clamav": ["clamd", ":3310", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:99999"],
     "strip_metadata": ["maybe", "2"],
     "url_lifetime_seconds": SECONDS,
+    "public_url": [*URLS, "https://media.example/?a=b", "https://media.example/#a"],
+    "posts_url": URLS,
+    "posts_secret": ["short", "whsec_", "whsec_c2hvcnQ=", f"whsec_{SECRET}é", f"{SECRET},short"],
+    "posts_timeout_seconds": SECONDS,
     "video_min_seconds": SECONDS,
     "video_max_seconds": SECONDS,
     "video_max_side": SIDES,
@@ -175,9 +201,10 @@ def test_every_setting_has_a_sentence_that_explains_it(name: str) -> None:
 @pytest.mark.parametrize("name", FIELDS)
 def test_every_setting_has_a_variable(name: str) -> None:
     text, value = OTHERS[name]
-    settings = Settings.from_env({variable(name): text})
+    others = COMPANIONS.get(name, {})
+    settings = Settings.from_env({variable(name): text}, **others)
     assert getattr(settings, name) == value
-    assert settings == dataclasses.replace(Settings(), **{name: value})
+    assert settings == dataclasses.replace(Settings(), **{name: value}, **others)
     assert settings != Settings()
 
 
@@ -192,7 +219,7 @@ def test_bad_settings_are_one_sentence(name: str, text: str) -> None:
     assert sentence.startswith(f"{variable(name)} is ")
     assert sentence.endswith(".")
     assert "\n" not in sentence
-    assert repr(text) in sentence or name == "jwt_secret"
+    assert repr(text) in sentence or name in ("jwt_secret", "posts_secret")
 
 
 def test_some_of_the_sentences() -> None:
@@ -221,6 +248,8 @@ def test_a_secret_is_not_shown() -> None:
         "jwt_secret": "s" * 40,
         "database_url": "postgresql://user:password@host",
         "redis_url": "redis://:password@host",
+        "posts_url": "https://user:password@host",
+        "posts_secret": SECRET,
     }
     shown = repr(Settings(**secrets))
     assert not [text for text in secrets.values() if text in shown]
@@ -232,6 +261,14 @@ def test_a_secret_is_not_shown() -> None:
 def test_two_ways_to_check_tokens_are_one_too_many() -> None:
     with pytest.raises(BadSetting, match="TUSD_JWT_SECRET or TUSD_JWT_PUBLIC_KEY, not both"):
         Settings.from_env({"TUSD_JWT_SECRET": SECRET, "TUSD_JWT_PUBLIC_KEY": "key.pem"})
+
+
+def test_calls_to_a_posts_backend_are_signed() -> None:
+    with pytest.raises(BadSetting, match=r"^TUSD_POSTS_URL is set without TUSD_POSTS_SECRET; "):
+        Settings.from_env({"TUSD_POSTS_URL": "https://app.example/media"})
+    with pytest.raises(BadSetting) as caught:
+        Settings.from_env({"TUSD_POSTS_SECRET": "hunter2"})
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -274,7 +311,18 @@ def test_origins(text: str, origins: tuple[str, ...]) -> None:
     assert Settings.from_env({"TUSD_CORS_ORIGINS": text}).cors_origins == origins
 
 
-@pytest.mark.parametrize("name", ["jwt_secret", "database_url", "redis_url", "jwt_audience"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "jwt_secret",
+        "database_url",
+        "redis_url",
+        "jwt_audience",
+        "posts_url",
+        "posts_secret",
+        "public_url",
+    ],
+)
 def test_an_empty_variable_is_one_that_is_not_set(name: str) -> None:
     assert Settings.from_env({variable(name): ""}) == Settings()
 
@@ -289,7 +337,10 @@ def test_the_environment_of_a_child_makes_the_same_settings() -> None:
     for settings in (
         Settings(),
         Settings(cors_origins=(), access_log=True),
-        *(dataclasses.replace(Settings(), **{name: OTHERS[name][1]}) for name in FIELDS),
+        *(
+            dataclasses.replace(Settings(), **{name: OTHERS[name][1]}, **COMPANIONS.get(name, {}))
+            for name in FIELDS
+        ),
     ):
         environ = settings.environ()
         assert all(name.startswith(PREFIX) for name in environ)

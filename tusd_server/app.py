@@ -17,7 +17,8 @@ from hooks.events import HookName
 from hooks.external import External
 from hooks.plugins import BadPlugin, load_plugins
 from hooks.post_finish import HandOver
-from hooks.posts import EmbeddedPosts
+from hooks.posts import EmbeddedPosts, Posts
+from hooks.posts_http import HttpPosts
 from hooks.signing import Signer
 from hooks.termination import Withdrawal
 from hooks.transport import Transport
@@ -36,6 +37,7 @@ from tusd_server.storage.filesystem import FilesystemStore
 from tusd_server.uploads.quotas import Allowance, Quotas
 from tusd_server.uploads.service import Uploads
 from tusd_server.web.application import Application
+from tusd_server.web.documents import call_document
 from tusd_server.web.links import Links
 from tusd_server.web.media_api import MediaApi, media_blueprint
 from tusd_server.web.operations import directory_check, operations_blueprint, redis_check
@@ -71,12 +73,13 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = MOST_JSON_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
     auth = Auth(app, settings)
-    links = Links(key_for(settings, "media links"), settings.url_lifetime_seconds)
+    links = make_links(settings)
     media = MediaApi(catalog, shelf, auth, links)
 
     app.register_blueprint(tus_blueprint(TusRooms(uploads, auth)))
     app.register_blueprint(media_blueprint(media))
-    app.register_blueprint(posts_blueprint(PostsApi(EmbeddedPosts(catalog, shelf), media, auth)))
+    posts = make_posts(settings, catalog, shelf)
+    app.register_blueprint(posts_blueprint(PostsApi(posts, media, auth, make_signer(settings))))
     app.register_blueprint(
         operations_blueprint(
             {
@@ -114,6 +117,32 @@ def make_locker(settings: Settings) -> FileLocker:
         settings.data_dir,
         settings.state_dir / "lock-requests",
         timeout_seconds=settings.lock_timeout_seconds,
+    )
+
+
+def make_links(settings: Settings) -> Links:
+    """The signed links of this installation; every process of it can check them."""
+    return Links(key_for(settings, "media links"), settings.url_lifetime_seconds)
+
+
+def make_signer(settings: Settings) -> Signer | None:
+    """Signs and verifies what goes between us and the posts backend, where there is a secret."""
+    return None if settings.posts_secret is None else Signer(settings.posts_secret)
+
+
+def make_posts(settings: Settings, catalog: Catalog, shelf: Shelf) -> Posts:
+    """The posts backend of these settings: another system's, or our own."""
+    signer = make_signer(settings)
+    if settings.posts_url is None or signer is None:
+        return EmbeddedPosts(catalog, shelf)
+    links, root = make_links(settings), settings.public_url or ""
+    return HttpPosts(
+        catalog,
+        shelf,
+        url=settings.posts_url,
+        signer=signer,
+        describe=lambda medium: call_document(medium, links, root),
+        timeout_seconds=settings.posts_timeout_seconds,
     )
 
 

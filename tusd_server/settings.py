@@ -186,6 +186,29 @@ def _clamd_address(text: str) -> str | None:
     return str(Address.from_text(text)) if text else None
 
 
+def _http_url(text: str) -> str:
+    wanted = "an absolute URL, such as https://app.example/media"
+    try:
+        parts = urlsplit(_text(text))
+        # Reading the port is what checks it.
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        raise ValueError(wanted) from None
+    if not usable or not text.isprintable() or " " in text:
+        raise ValueError(wanted)
+    return text
+
+
+def _optional_url(text: str) -> str | None:
+    return _http_url(text) if text else None
+
+
+def _root_url(text: str) -> str | None:
+    if "?" in text or "#" in text:
+        raise ValueError("an absolute URL without a query, such as https://media.example")
+    return _optional_url(text)
+
+
 def _setting(default: Any, read: Callable[[str], Any], doc: str, *, secret: bool = False) -> Any:
     metadata = {"read": read, "doc": doc}
     if callable(default):
@@ -298,6 +321,12 @@ class Settings:
         "Reverse proxies in front; that many X-Forwarded-For, -Proto, -Host, -Port and -Prefix "
         "are believed.",
     )
+    public_url: str | None = _setting(
+        None,
+        _root_url,
+        "URL under which others reach this server, for the links in calls to the posts backend; "
+        "without it these are paths.",
+    )
     cors_origins: tuple[str, ...] = _setting(
         ("*",),
         _list,
@@ -388,6 +417,24 @@ class Settings:
         3600.0, _seconds, "Validity of the signed `url` and `thumbnail_url`, in seconds."
     )
 
+    posts_url: str | None = _setting(
+        None,
+        _optional_url,
+        "Where the posts backend takes a signed POST for each ready medium of a post; without it "
+        "posts are kept in this server's database.",
+        secret=True,
+    )
+    posts_secret: str | None = _setting(
+        None,
+        _optional,
+        "Secret shared with the posts backend, at least 24 bytes, for Standard Webhooks: `whsec_` "
+        "and base64, or plain text; several, separated by commas, while one is replaced.",
+        secret=True,
+    )
+    posts_timeout_seconds: float = _setting(
+        15.0, _seconds, "Longest wait for the posts backend's answer, in seconds."
+    )
+
     video_min_seconds: float = _setting(
         _RULES.video_min_seconds, _seconds, "Shortest video, in seconds."
     )
@@ -450,6 +497,19 @@ class Settings:
             )
         if self.jwt_secret is not None and self.jwt_public_key is not None:
             raise BadSetting("Set TUSD_JWT_SECRET or TUSD_JWT_PUBLIC_KEY, not both.")
+        self._check_posts()
+
+    def _check_posts(self) -> None:
+        if self.posts_url is not None and self.posts_secret is None:
+            raise BadSetting(
+                "TUSD_POSTS_URL is set without TUSD_POSTS_SECRET; set the secret that signs the "
+                "calls to it."
+            )
+        if self.posts_secret is not None:
+            try:
+                keys_of(self.posts_secret)
+            except ValueError as error:
+                raise BadSetting(f"TUSD_POSTS_SECRET is not usable; it must be {error}.") from None
 
     @property
     def limits(self) -> Limits:

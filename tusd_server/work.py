@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from hooks.deliveries import HOOK, Deliverer
-from hooks.posts import EmbeddedPosts
 from processing.catalog import Catalog
 from processing.clamd import Address, Clamd
 from processing.pipeline import Pipeline
@@ -14,7 +13,13 @@ from processing.tasks import Tasks
 from processing.tools import Tools
 from processing.wake import waker_for
 from processing.worker import Pace, Worker
-from tusd_server.app import make_locker, make_store, make_transports, make_uploads
+from tusd_server.app import (
+    make_locker,
+    make_posts,
+    make_store,
+    make_transports,
+    make_uploads,
+)
 from tusd_server.locks import Locker
 from tusd_server.settings import Settings
 from tusd_server.storage.filesystem import FilesystemStore
@@ -44,7 +49,7 @@ def make_worker(settings: Settings) -> Worker:
         examine=pipeline.examine,
         files=files,
         shelf=shelf,
-        posts=EmbeddedPosts(catalog, shelf),
+        posts=make_posts(settings, catalog, shelf),
         work_dir=work_dir,
         others={HOOK: Deliverer(make_transports(settings)).run},
     )

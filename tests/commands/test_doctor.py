@@ -14,6 +14,7 @@ from processing.migrations import HEAD
 from processing.sandbox import Sandbox
 from processing.tools import Tools
 from tests.live import SECRET
+from tests.receiver import Receiver, Reply
 from tests.records import migrated
 from tests.services import ServiceMissing, clamd, free_port, redis_server
 from tests.shell import Cli
@@ -280,3 +281,28 @@ def test_pillow_heif_has_a_floor(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_seccomp(monkeypatch: pytest.MonkeyPatch, filters: bool, level: str) -> None:
     monkeypatch.setattr(Sandbox, "filters_calls", lambda _: filters)
     assert doctor_tools.check_seccomp().level == level
+
+
+def test_no_posts_backend_is_no_line(data_dir: Path) -> None:
+    assert doctor_data.check_posts(settings(data_dir)) is None
+
+
+def test_a_posts_backend_that_does_not_answer(data_dir: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}/media"
+    finding = doctor_data.check_posts(settings(data_dir, posts_url=url, posts_secret="s" * 32))
+    assert finding is not None
+    assert finding.level == "warn"
+    assert "TUSD_POSTS_URL does not answer (ConnectionError)" in finding.sentence
+
+
+def test_a_posts_backend_is_reached_and_told_nothing(data_dir: Path) -> None:
+    with Receiver(Reply(405)) as receiver:
+        chosen = {"posts_url": receiver.url, "posts_secret": "s" * 32}
+        finding = doctor_data.check_posts(settings(data_dir, **chosen))
+        assert finding is not None
+        assert (finding.level, "TUSD_PUBLIC_URL" in finding.sentence) == ("warn", True)
+        chosen["public_url"] = "https://media.example"
+        assert doctor_data.check_posts(settings(data_dir, **chosen)) == Finding(
+            "ok", "posts", "It answers."
+        )
+    assert [got.method for got in receiver.got] == ["HEAD", "HEAD"]

@@ -9,6 +9,7 @@ from processing.declared import Declared
 from processing.examined import Derivative, Examined
 from processing.medium import Medium
 from processing.patience import GiveUp, NotNow
+from processing.posting import Refused
 from processing.queue import Job
 from processing.reasons import Reason, Rejected
 from processing.shelf import Shelf
@@ -25,16 +26,23 @@ class PowerCut(Exception):
 
 
 class Posts:
-    """A posts backend that counts what it was told, and refuses the post `foreign`."""
+    """A posts backend that counts what it was told.
+
+    It rejects the post `foreign`, and refuses every medium while `refusal` is set.
+    """
 
     def __init__(self) -> None:
         self.registered: list[str] = []
+        self.refusal: str | None = None
 
-    def register(self, medium: Medium) -> None:
+    def register(self, medium: Medium) -> str:
         if medium.post_id == "foreign":
             raise Rejected(NOT_YOURS)
+        if self.refusal is not None:
+            raise Refused(Reason("refused_by_backend", self.refusal), f"422: {self.refusal}")
         if medium.id not in self.registered:
             self.registered.append(medium.id)
+        return f"backend-{medium.id}"
 
 
 @dataclass
@@ -209,7 +217,48 @@ def test_a_medium_of_a_post_is_registered_once(room: Room) -> None:
     assert room.posts.registered == [medium.id]
 
 
-def test_a_refused_medium_is_rejected_and_removed(room: Room) -> None:
+def test_the_backends_name_of_a_medium_is_noted(room: Room) -> None:
+    medium = room.receive(post_id="p1")
+    room.run(room.tasks())
+    room.run(room.tasks())
+    assert known(room.catalog, medium.id).backend_id == f"backend-{medium.id}"
+
+
+def test_a_refusal_keeps_the_file_and_waits_for_somebody(room: Room) -> None:
+    medium = room.receive(post_id="p1")
+    room.run(room.tasks())
+    for sentence in ("The post is closed.", "The post is closed for good."):
+        room.posts.refusal = sentence
+        job = room.claim()
+        assert room.tasks().run(job) == "failed"
+        assert not room.catalog.queue.done(job), "the parked job must not be forgotten"
+        failed = known(room.catalog, medium.id)
+        assert failed.status == "failed"
+        assert failed.reasons == (Reason("refused_by_backend", sentence),)
+        assert len(room.shelved()) == 2
+        (parked,) = room.catalog.queue.failed()
+        assert parked.last_error == f"422: {sentence}"
+        assert room.catalog.queue.claim(30) is None
+        assert room.catalog.queue.replay(parked.id)
+    room.posts.refusal = None
+    assert room.run(room.tasks()) == "registered"
+    done = known(room.catalog, medium.id)
+    assert (done.reasons, done.backend_id) == ((), f"backend-{medium.id}")
+
+
+def test_a_stale_workers_refusal_changes_nothing(room: Room) -> None:
+    medium = room.receive(post_id="p1")
+    room.run(room.tasks())
+    stale = room.claim()
+    room.catalog.queue.release(stale)
+    room.posts.refusal = "No."
+    newer = room.claim()
+    assert room.tasks().run(stale) == "ready"
+    assert room.catalog.queue.heartbeat(newer, 30)
+    assert known(room.catalog, medium.id).reasons == ()
+
+
+def test_a_rejected_medium_of_a_post_is_removed(room: Room) -> None:
     medium = room.receive(post_id="foreign")
     assert [room.run(room.tasks()), room.run(room.tasks())] == ["ready", "rejected"]
     assert known(room.catalog, medium.id).reasons == (NOT_YOURS,)

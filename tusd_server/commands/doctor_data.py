@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import redis
+import requests
 from alembic.runtime.migration import MigrationContext
 from flask import Flask
 from sqlalchemy import make_url
@@ -27,6 +28,7 @@ from tusd_server.settings import Settings
 
 SECRET_BYTES = 32
 REDIS_SECONDS = 3.0
+POSTS_SECONDS = 5.0
 
 
 def check_data_dir(settings: Settings) -> Finding:
@@ -171,6 +173,22 @@ def check_clamav(settings: Settings) -> Finding | None:
     return ok("clamav", f"{version.partition('/')[0]} answers.")
 
 
+def check_posts(settings: Settings) -> Finding | None:
+    """The posts backend's server answers, where there is to be one; it is told nothing."""
+    if settings.posts_url is None:
+        return None
+    try:
+        # Any status will do: the URL takes a POST, which would be a registration.
+        with requests.head(settings.posts_url, timeout=POSTS_SECONDS, allow_redirects=False):
+            pass
+    except (requests.RequestException, OSError) as error:
+        name = type(error).__name__
+        return warn("posts", f"TUSD_POSTS_URL does not answer ({name}); media wait as ready.")
+    if settings.public_url is None:
+        return warn("posts", "It answers; without TUSD_PUBLIC_URL it gets paths instead of links.")
+    return ok("posts", "It answers.")
+
+
 def _existing(directory: Path) -> Path:
     """The directory, or the nearest one above that is there."""
     return next(place for place in (directory, *directory.parents) if os.path.lexists(place))
@@ -190,5 +208,6 @@ CHECKS: Mapping[str, Callable[[Settings], Finding | None]] = {
     "auth": check_auth,
     "redis": check_redis,
     "clamav": check_clamav,
+    "posts": check_posts,
 }
 """The checks by the names on their lines, in the order of those; None is no line."""

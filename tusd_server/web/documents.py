@@ -46,6 +46,12 @@ def medium_document(medium: Medium, links: Links, root: str) -> dict[str, Any]:
     }
 
 
+def call_document(medium: Medium, links: Links, root: str) -> dict[str, Any]:
+    """A medium as the posts backend is told of it: with its owner, and all that the client said."""
+    told = {"owner": medium.owner, "metadata": dict(medium.metadata)}
+    return {**medium_document(medium, links, root), **told}
+
+
 def thumbnail_document(medium: Medium) -> dict[str, Any]:
     """Whether there is a thumbnail; `pending` until the file has been examined."""
     thumbnail = medium.thumbnail
