@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 _SUSPECT: Final = 1.5
+# A pixel four times as wide as high is no camera's, but a mistake.
+_NARROWEST: Final = 1 / 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +24,18 @@ class VideoTrack:
     transfer: str = ""
 
     @property
+    def upright(self) -> tuple[int, int]:
+        """Width and height after the rotation, in stored pixels, square or not."""
+        return self._turned(self.width, self.height)
+
+    @property
     def displayed(self) -> tuple[int, int]:
-        """Width and height as a player shows them."""
-        if self.rotation % 180 == 90:
-            return self.height, self.width
-        return self.width, self.height
+        """Width and height as a player shows them, in square pixels."""
+        plausible = _NARROWEST <= self.aspect <= 1 / _NARROWEST
+        return self._turned(round(self.width * (self.aspect if plausible else 1)), self.height)
+
+    def _turned(self, width: int, height: int) -> tuple[int, int]:
+        return (height, width) if self.rotation % 180 == 90 else (width, height)
 
     @property
     def longest(self) -> float:

@@ -7,6 +7,7 @@ import io
 import re
 import struct
 import subprocess
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -104,16 +105,11 @@ def make_profiled_jpeg(path: Path) -> Path:
 def make_flat_png(path: Path, side: int = 12_000) -> Path:
     """A decompression bomb: a few hundred kB which unpack to `side` squared pixels."""
 
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        )
-
     packer = zlib.compressobj(9)
     row = b"\0" * (1 + 3 * side)
     body = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    parts = chunk(b"IHDR", header), chunk(b"IDAT", body), chunk(b"IEND", b"")
+    parts = _png_chunk(b"IHDR", header), _png_chunk(b"IDAT", body), _png_chunk(b"IEND", b"")
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
     return path
 
@@ -386,6 +382,220 @@ def make_dash(path: Path, url: str) -> Path:
         f"<BaseURL>{url}</BaseURL></Representation></AdaptationSet></Period></MPD>",
         encoding="ascii",
     )
+    return path
+
+
+def make_header_png(path: Path, side: int = 65_000) -> Path:
+    """88 bytes that announce 4 gigapixels."""
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    parts = _png_chunk(b"IHDR", header), _png_chunk(b"IDAT", b""), _png_chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    return path
+
+
+def make_vast_gif(path: Path) -> Path:
+    """One pixel on a canvas of 65,535 squared."""
+    screen = b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0x80, 0, 0) + bytes(6)
+    path.write_bytes(screen + _gif_frame(65535, 65535) + b";")
+    return path
+
+
+def make_many_frames_gif(path: Path, side: int = 4000, frames: int = 5000) -> Path:
+    """A hundred kB which unpack to frame after frame of 16 megapixels."""
+    screen = b"GIF89a" + struct.pack("<HHBBB", side, side, 0x80, 0, 0) + bytes(6)
+    path.write_bytes(screen + _gif_frame(1, 1) * frames + b";")
+    return path
+
+
+def _gif_frame(width: int, height: int) -> bytes:
+    return b"," + struct.pack("<HHHHB", 0, 0, width, height, 0) + b"\x02\x02\x44\x01\x00"
+
+
+def make_vast_jpeg(path: Path, side: int = 65_000) -> Path:
+    """A small JPEG whose frame header announces 4 gigapixels."""
+    data = bytearray(make_jpeg(path).read_bytes())
+    start = data.index(b"\xff\xc0") + 5
+    data[start : start + 4] = struct.pack(">HH", side, side)
+    path.write_bytes(data)
+    return path
+
+
+def make_vast_avif(path: Path, form: str = "AVIF") -> Path:
+    """A small picture whose `ispe` announces 4 gigapixels."""
+    picture().save(path, form)
+    _patched(path, b"ispe", 4, struct.pack(">II", 65_000, 65_000))
+    return path
+
+
+def make_vast_heic(path: Path) -> Path:
+    return make_vast_avif(path, "HEIF")
+
+
+def make_profile_bomb_png(path: Path) -> Path:
+    """A PNG whose compressed colour profile unpacks to 200 MB."""
+    return _with_chunk(path, b"iCCP", b"bomb\0\0" + _zeros(200))
+
+
+def make_itxt_bomb_png(path: Path) -> Path:
+    """A PNG whose compressed international text unpacks to 200 MB."""
+    return _with_chunk(path, b"iTXt", b"bomb\0\x01\0\0\0" + _zeros(200))
+
+
+def _zeros(mib: int) -> bytes:
+    packer, block = zlib.compressobj(9), bytes(1024 * 1024)
+    return b"".join(packer.compress(block) for _ in range(mib)) + packer.flush()
+
+
+def _with_chunk(path: Path, name: bytes, data: bytes) -> Path:
+    whole = make_png(path).read_bytes()
+    path.write_bytes(whole[:33] + _png_chunk(name, data) + whole[33:])
+    return path
+
+
+def _png_chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def make_rgb16_png(path: Path) -> Path:
+    """A plain colour in three times 16 bits."""
+    row = b"\0" + struct.pack(">HHH", 0x4000, 0x8000, 0xC000) * 400
+    header = _png_chunk(b"IHDR", struct.pack(">IIBBBBB", 400, 300, 16, 2, 0, 0, 0))
+    body = _png_chunk(b"IDAT", zlib.compress(row * 300)) + _png_chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + body)
+    return path
+
+
+def make_mpo(path: Path) -> Path:
+    """Two pictures in one JPEG, as phones store depth and HDR gain."""
+    picture().save(path, "MPO", save_all=True, append_images=[picture().rotate(180)])
+    return path
+
+
+def make_animation(path: Path, form: str, frames: int = 60) -> Path:
+    rest = [picture().rotate(6 * turn) for turn in range(1, frames)]
+    quick = {"WEBP": {"method": 0}, "AVIF": {"speed": 10}}.get(form, {})
+    picture().save(path, form, save_all=True, append_images=rest, duration=50, **quick)
+    return path
+
+
+# Polyglots: sound media that are something else as well.
+
+HTML = b"<html><script>alert(document.domain)</script></html>"
+
+
+def make_script_jpeg(path: Path) -> Path:
+    """A page in its comment, and another behind its end."""
+    picture().save(path, "JPEG", comment=HTML)
+    path.write_bytes(path.read_bytes() + HTML)
+    return path
+
+
+def make_zip_gif(path: Path) -> Path:
+    """An archive behind the picture, which programs for archives open."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("index.html", HTML)
+    path.write_bytes(make_animated_gif(path).read_bytes() + buffer.getvalue())
+    return path
+
+
+def make_script_gif(path: Path) -> Path:
+    """A GIF that is a valid script too: its width begins a comment."""
+    screen = b"GIF89a" + b"/*" + struct.pack("<HBBB", 300, 0x80, 0, 0) + bytes(6)
+    script = b"*/=1;alert(1);//"
+    comment = b"!\xfe" + bytes([len(script)]) + script + b"\0"
+    path.write_bytes(screen + comment + _gif_frame(0x2A2F, 300) + b";")
+    return path
+
+
+def make_pdf_png(path: Path) -> Path:
+    """A document within the first KiB, where its readers look for it."""
+    return _with_chunk(path, b"prVt", b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<<>>\n")
+
+
+def make_page_mp4(path: Path) -> Path:
+    """A page in the free space of a film."""
+    page = struct.pack(">I4s", 8 + len(HTML), b"free") + HTML
+    path.write_bytes(make_mp4(path).read_bytes() + page)
+    return path
+
+
+def make_svg(path: Path) -> Path:
+    path.write_text(f'<svg xmlns="http://www.w3.org/2000/svg">{HTML.decode()}</svg>')
+    return path
+
+
+def make_html(path: Path) -> Path:
+    path.write_bytes(b"<!doctype html>" + HTML)
+    return path
+
+
+# Films with odd clocks, and films that lie.
+
+
+def make_vfr_mp4(path: Path) -> Path:
+    """Three seconds, the middle one with a third of the frames."""
+    drop = "select='not(between(t,1,2))+not(mod(n,3))'"
+    _ffmpeg(
+        *_test_picture(3, "320x240", 30), *("-vf", drop, "-vsync", "vfr"), *_H264, "-f", "mp4", path
+    )
+    return path
+
+
+def make_edited_mp4(path: Path) -> Path:
+    """Three seconds of frames of which an edit list shows the last two."""
+    whole = path.with_name(path.name + ".whole")
+    try:
+        _ffmpeg(*_test_picture(3, "320x240", 15), *_H264, "-g", "60", "-f", "mp4", whole)
+        _ffmpeg("-ss", "1", "-i", whole, "-c", "copy", "-f", "mp4", path)
+    finally:
+        whole.unlink()
+    return path
+
+
+def make_turned_hdr_mov(path: Path) -> Path:
+    """As iPhones film portraits: ten-bit HEVC in HLG, and a matrix."""
+    flat = make_hdr_mp4(path.with_name(path.name + ".flat"))
+    try:
+        _ffmpeg("-i", flat, "-c", "copy", "-tag:v", "hvc1", "-f", "mov", path)
+    finally:
+        flat.unlink()
+    start = path.read_bytes().index(b"tkhd") + 44
+    turn = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
+    data = bytearray(path.read_bytes())
+    data[start : start + len(turn)] = turn
+    path.write_bytes(data)
+    return path
+
+
+def make_ftyp_only(path: Path) -> Path:
+    path.write_bytes(b"\0\0\0\x18ftypisom\0\0\2\0isommp41")
+    return path
+
+
+def make_timeless_mp4(path: Path) -> Path:
+    """Two seconds in truth, none by all headers."""
+    _ffmpeg(*_test_picture(2, "320x240", 10), *_H264, "-f", "mp4", path)
+    for box, offset in ((b"mvhd", 16), (b"tkhd", 20), (b"elst", 8), (b"mdhd", 16)):
+        _patched(path, box, offset, bytes(4))
+    return path
+
+
+def make_nested_mp4(path: Path, depth: int = 60_000) -> Path:
+    """A film with a Russian doll of boxes in it, and one behind it."""
+    doll = b"".join(struct.pack(">I4s", 8 * count, b"udta") for count in range(depth, 0, -1))
+    whole = bytearray(make_mov(path).read_bytes())
+    start = whole.index(b"moov") - 4
+    size = struct.unpack_from(">I", whole, start)[0]
+    whole[start : start + 4] = struct.pack(">I", size + len(doll))
+    path.write_bytes(bytes(whole[: start + size]) + doll + bytes(whole[start + size :]) + doll)
+    return path
+
+
+def make_fade_mp4(path: Path) -> Path:
+    """Black that turns into a picture within two seconds and a half."""
+    fade = ("-vf", "fade=in:st=0:d=2.5")
+    _ffmpeg(*_test_picture(6, "320x240", 10), *fade, *_H264, "-f", "mp4", path)
     return path
 
 

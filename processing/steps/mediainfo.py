@@ -37,9 +37,11 @@ class Mediainfo:
         videos: list[VideoTrack] = []
         general: Mapping[str, Any] = {}
         others: list[float] = []
+        samples = answer["samples"]
         for track in answer["tracks"]:
             if track["track_type"] == "Video":
-                videos.append(_track(len(videos), track))
+                counted = samples[len(videos)] if len(videos) < len(samples) else 0
+                videos.append(_track(len(videos), track, counted))
             elif track["track_type"] == "General":
                 general = track
             else:
@@ -55,7 +57,7 @@ class Mediainfo:
         )
 
 
-def _track(index: int, track: Mapping[str, Any]) -> VideoTrack:
+def _track(index: int, track: Mapping[str, Any], counted: int) -> VideoTrack:
     form = str(track.get("format") or "unknown")
     return VideoTrack(
         index=index,
@@ -64,8 +66,9 @@ def _track(index: int, track: Mapping[str, Any]) -> VideoTrack:
         height=int(_number(track, "height")),
         rotation=clockwise(_number(track, "rotation")),
         duration=_number(track, "duration") / 1000,
-        frames=int(_number(track, "frame_count")),
+        frames=max(counted, int(_number(track, "frame_count"))),
         fps=_number(track, "frame_rate"),
+        aspect=_number(track, "pixel_aspect_ratio") or 1.0,
     )
 
 

@@ -75,7 +75,7 @@ def video_faults(limits: Limits, video: Probed) -> Iterator[Reason]:
             allowed = f"allowed are {', '.join(CODECS)}"
             message = f"The video is coded as {track.codec}; {allowed}."
             yield Reason("codec_not_allowed", message)
-        width, height = track.displayed
+        width, height = track.upright
         if max(width, height) > limits.video_max_side:
             most = f"a side may have at most {limits.video_max_side} px"
             message = f"The video is {width} x {height} px; {most}."

@@ -301,6 +301,52 @@ def test_playlists_make_nobody_ask_elsewhere(
     assert visits == []
 
 
+@pytest.mark.parametrize("make", [media.make_hls, media.make_dash])
+def test_playlists_show_nobody_the_files_of_others(
+    live: Live, tmp_path: Path, make: Callable[[Path, str], Path]
+) -> None:
+    """By absolute paths, bare and behind a head that passes."""
+    client = Client(live)
+    theirs = examined(client, push(live, media.make_mp4(tmp_path / "others.mp4")))
+    [stored] = [path for path in stored_files(live, "alice") if "others" in path.name][:1]
+    assert theirs["status"] == "ready"
+    playlist = make(tmp_path / "a.mp4", str(stored.absolute()))
+    with pytest.raises(TusUploadFailed):
+        push(live, playlist)
+    smuggled = tmp_path / "b.mp4"
+    head = media.make_ftyp_only(smuggled).read_bytes()
+    smuggled.write_bytes(head + bytes(8) + playlist.read_bytes() * 20)
+    medium = examined(client, push(live, smuggled))
+    assert (medium["status"], medium["width"]) == ("rejected", None)
+
+
+POLYGLOTS = {
+    "a.jpg": (media.make_script_jpeg, "image/jpeg"),
+    "a.gif": (media.make_zip_gif, "image/gif"),
+    "a.png": (media.make_pdf_png, "image/png"),
+    "a.mp4": (media.make_page_mp4, "video/mp4"),
+}
+
+
+@pytest.mark.parametrize("name", POLYGLOTS)
+def test_polyglots_are_shown_as_what_they_were_taken_for(
+    live: Live, tmp_path: Path, name: str
+) -> None:
+    """Nothing makes a browser take them for a page, under whatever name they were sent."""
+    make, content_type = POLYGLOTS[name]
+    client = Client(live)
+    upload = push(live, make(tmp_path / name), filename="page.html")
+    medium = examined(client, upload)
+    assert medium["status"] == "ready", medium["reasons"]
+    for answer in (fetch(medium["url"]), client.ask("GET", upload)):
+        assert answer["content-type"] == content_type
+        assert answer["x-content-type-options"] == "nosniff"
+        assert "sandbox" in answer["content-security-policy"]
+        assert "default-src 'none'" in answer["content-security-policy"]
+    thumbnail = fetch(medium["thumbnail_url"])
+    assert b"<script>" not in thumbnail.body
+
+
 def test_without_ffmpeg(start_server: Start, tmp_path: Path) -> None:
     """No thumbnails of videos then; everything else works."""
     programs = tmp_path / "bin"

@@ -6,9 +6,9 @@ together outside.
 
 from typing import Any, Final
 
+from processing.child.pieces import Pieces, Strip
 from processing.child.refusal import Refused
 from processing.child.stripping import ebml, film, gif, heif, jpeg, png, webp
-from processing.child.stripping.pieces import Pieces, Strip
 
 NOT_REMOVABLE: Final = "metadata_not_removable"
 

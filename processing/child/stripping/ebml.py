@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from processing.child.stripping.pieces import Pieces
+from processing.child.pieces import Pieces
 from processing.sniff import vint
 
 _HEADER: Final = 0x1A45DFA3

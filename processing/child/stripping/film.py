@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from processing.child.stripping.boxes import Box, Patches, boxes, descend
-from processing.child.stripping.pieces import Pieces
+from processing.child.boxes import Box, Patches, boxes, descend
+from processing.child.pieces import Pieces
 from processing.child.stripping.samples import samples
 
 _KEPT: Final = frozenset(

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from processing.child.stripping.pieces import Pieces
+from processing.child.pieces import Pieces
 
 _EXTENSION: Final = 0x21
 _IMAGE: Final = 0x2C

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Final
 
-from processing.child.stripping.boxes import Box, Patches, boxes, descend
+from processing.child.boxes import Box, Patches, boxes, descend
+from processing.child.pieces import Pieces
 from processing.child.stripping.film import strip_movie
-from processing.child.stripping.pieces import Pieces
 
 _KEPT: Final = frozenset((b"ftyp", b"meta", b"mdat", b"moov", b"moof", b"sidx", b"wide"))
 _PRIVATE_ITEMS: Final = frozenset((b"Exif", b"mime", b"uri "))

@@ -7,8 +7,8 @@ pictures, clips and trailers of phone makers, which have metadata of their own.
 import re
 from typing import Final
 
+from processing.child.pieces import Pieces
 from processing.child.stripping.orientation import orientation, smallest_exif
-from processing.child.stripping.pieces import Pieces
 
 _EOI: Final = 0xD9
 _SOS: Final = 0xDA

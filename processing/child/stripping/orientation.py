@@ -5,7 +5,7 @@ from typing import Final
 
 from PIL import Image
 
-from processing.child.stripping.pieces import Pieces
+from processing.child.pieces import Pieces
 
 _TAG: Final = 0x0112
 _SHORT: Final = 3

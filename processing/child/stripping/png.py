@@ -3,8 +3,8 @@
 import zlib
 from typing import Final
 
+from processing.child.pieces import Pieces
 from processing.child.stripping.orientation import orientation, smallest_exif
-from processing.child.stripping.pieces import Pieces
 
 _KEPT: Final = frozenset(
     (

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from itertools import islice, pairwise, repeat
 
-from processing.child.stripping.boxes import Box, boxes, descend, whole_numbers
-from processing.child.stripping.pieces import Pieces
+from processing.child.boxes import Box, boxes, descend, whole_numbers
+from processing.child.pieces import Pieces
 
 _PAST_ALL = 1 << 32
 

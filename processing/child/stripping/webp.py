@@ -2,8 +2,8 @@
 
 from typing import Final
 
+from processing.child.pieces import Pieces
 from processing.child.stripping.orientation import orientation, smallest_exif
-from processing.child.stripping.pieces import Pieces
 
 _KEPT: Final = (b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP")
 _HAS_EXIF: Final = 0x08
