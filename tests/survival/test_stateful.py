@@ -6,9 +6,9 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -24,8 +24,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from hooks.base import Hooks
-from hooks.events import HookEvent, HookReply, RequestFacts
+from hooks.events import RequestFacts
+from tests.survival.given import Given, Recorder
 from tests.survival.mortal import Death, death_after
 from tests.survival.persistent import DIGESTS
 from tusd_server.errors import (
@@ -38,7 +38,6 @@ from tusd_server.errors import (
 from tusd_server.hashing import Checksum
 from tusd_server.locks import MemoryLocker
 from tusd_server.storage.filesystem import FilesystemStore
-from tusd_server.uploads.body import Ending
 from tusd_server.uploads.receiving import Proof
 from tusd_server.uploads.service import Uploads, Wanted
 
@@ -50,30 +49,6 @@ EXAMPLES = 250
 MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 DEATHS = st.none() | st.integers(0, 9)
 SIZES = st.sampled_from([0, 1, 7, 500, 4096, 9000])
-
-
-@dataclass
-class Given:
-    """A body as the network delivers it, in blocks, whole or cut."""
-
-    data: bytes
-    cut: bool = False
-    length: int | None = None
-    ending: Ending | None = None
-    trailers: Mapping[str, str] = field(default_factory=dict)
-
-    def chunks(self, limit: int) -> Iterator[memoryview]:
-        assert len(self.data) <= limit
-        third = max(1, len(self.data) // 3)
-        for at in range(0, len(self.data), third):
-            yield memoryview(self.data[at : at + third])
-        self.ending = Ending.DISCONNECTED if self.cut else Ending.COMPLETE
-
-    def let_go(self) -> None:
-        """Nobody asks for it."""
-
-    def closing(self) -> bool:
-        return False
 
 
 @dataclass
@@ -102,20 +77,6 @@ class Model:
     @property
     def complete(self) -> bool:
         return not self.refused and self.least == self.length
-
-
-class Recorder(Hooks):
-    """What was handed over, and was it whole; survives every crash, as a database does."""
-
-    def __init__(self, store: Callable[[], FilesystemStore]) -> None:
-        self.finished: dict[str, str] = {}
-        self._store = store
-
-    def post_finish(self, event: HookEvent) -> HookReply:
-        path = self._store().path(self._store().look(event.upload.id))
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        assert self.finished.setdefault(event.upload.id, digest) == digest
-        return HookReply()
 
 
 class Survival(RuleBasedStateMachine):
