@@ -154,6 +154,7 @@ def test_the_closed_list_is_used_up() -> None:
         # Not the pipeline's: of the posts backend and of the worker.
         *("post_of_another_user", "processing_failed", "registration_failed"),
         *("processing_crashed", "processing_unavailable", "posts_unavailable"),
+        "refused_by_backend",
     }
     assert {code for _, code in REJECTED.values()} | elsewhere == set(REASONS)
 
