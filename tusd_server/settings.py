@@ -521,7 +521,9 @@ class Settings:
     @property
     def recipe(self) -> Recipe:
         """What is made of each medium."""
-        return Recipe(**{f.name: getattr(self, f.name) for f in dataclasses.fields(Recipe)})
+        ours = {f.name for f in dataclasses.fields(self)}
+        wanted = [f.name for f in dataclasses.fields(Recipe) if f.name in ours]
+        return Recipe(**{name: getattr(self, name) for name in wanted})
 
     @property
     def state_dir(self) -> Path:
