@@ -45,6 +45,7 @@ from tusd_server.web.override import with_method_override
 from tusd_server.web.posts_api import PostsApi, posts_blueprint
 from tusd_server.web.responses import register_responses
 from tusd_server.web.tus import TusRooms, tus_blueprint
+from tusd_server.web.usage_api import UsageApi, usage_blueprint
 
 MOST_JSON_BYTES = 1024 * 1024
 
@@ -78,6 +79,7 @@ def create_app(
 
     app.register_blueprint(tus_blueprint(TusRooms(uploads, auth)))
     app.register_blueprint(media_blueprint(media))
+    app.register_blueprint(usage_blueprint(UsageApi(catalog, auth)))
     posts = make_posts(settings, catalog, shelf)
     app.register_blueprint(posts_blueprint(PostsApi(posts, media, auth, make_signer(settings))))
     app.register_blueprint(
