@@ -247,15 +247,22 @@ class Catalog:
         """Any other state -> deleted, for a caller that has removed the files before.
 
         Why follows from the state: files go because they were published, or because somebody asked.
+        A job that was given up is forgotten: there is nothing left to retry.
         """
-        because = case((media.c.status == "published", "published"), else_="asked")
-        return self._change(
-            media_id,
-            ALL_BUT_DELETED,
-            status="deleted",
-            deleted_at=self._clock(),
-            deleted_because=because,
-        )
+        values = {
+            "status": "deleted",
+            "deleted_at": self._clock(),
+            "deleted_because": case((media.c.status == "published", "published"), else_="asked"),
+        }
+
+        def work(connection: Connection) -> bool:
+            if not self._change_within(connection, media_id, ALL_BUT_DELETED, values):
+                return False
+            for kind in (PROCESS, REGISTER):
+                self.queue.drop_parked_within(connection, _job_key(kind, media_id))
+            return True
+
+        return self.database.write(work)
 
     def overdue(self, before: datetime, *, after: Medium | None, limit: int) -> Sequence[Medium]:
         """Media that were neither published nor are on their way to a post, oldest first.

@@ -234,6 +234,11 @@ class Queue:
         """`replay` by the job's key, as a part of a wider transaction."""
         return connection.execute(self._unpark().where(jobs.c.key == key)).rowcount == 1
 
+    def drop_parked_within(self, connection: Connection, key: str) -> bool:
+        """Forget a parked job, as a part of a wider transaction; False when there is none."""
+        parked = delete(jobs).where(jobs.c.key == key, jobs.c.parked.is_(True))
+        return connection.execute(parked).rowcount == 1
+
     def get(self, job_id: int) -> Job | None:
         """The job with this number; None when there is none, or when it is done."""
         return next(iter(self._list(jobs.c.id == job_id)), None)

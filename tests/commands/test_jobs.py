@@ -143,14 +143,23 @@ def test_a_job_of_another_kind_gets_another_chance(config: Settings, catalog: Ca
     assert claimed(catalog).id == job.id
 
 
-def test_the_job_of_a_medium_that_was_deleted_meanwhile_can_end(
+def test_a_parked_job_that_its_medium_has_outlived_can_end(
     config: Settings, catalog: Catalog
 ) -> None:
     medium, job = failed(catalog, "u1")
-    assert catalog.deleted(medium.id)
+    assert catalog.processing(medium.id)
     assert retry(config, "all", as_json=False) == 0
     assert claimed(catalog).id == job.id
-    assert known(catalog, medium.id).status == "deleted"
+    assert known(catalog, medium.id).status == "processing"
+
+
+def test_nothing_is_left_to_retry_of_a_deleted_medium(
+    config: Settings, catalog: Catalog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    medium, _ = failed(catalog, "u1")
+    _, other = failed(catalog, "u2")
+    assert catalog.deleted(medium.id)
+    assert [each["id"] for each in documents(config, capsys)] == [other.id]
 
 
 def test_the_pause_of_a_waiting_job_ends(config: Settings, catalog: Catalog) -> None:

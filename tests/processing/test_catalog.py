@@ -274,3 +274,20 @@ def test_unrecorded_uploads_are_those_without_a_record(catalog: Catalog) -> None
     many = [f"u{number}" for number in range(1200)]
     assert catalog.unrecorded(["known", *many]) == set(many)
     assert catalog.unrecorded([]) == set()
+
+
+@pytest.mark.parametrize(("post_id", "because"), [("p1", "published"), (None, "asked")])
+def test_a_record_says_when_and_why_its_files_went(
+    catalog: Catalog, clock: FakeClock, post_id: str | None, because: str
+) -> None:
+    medium = ready_medium(catalog, post_id=post_id)
+    if post_id is not None:
+        assert catalog.registered(medium.id)
+        catalog.published(post_id)
+    clock.advance(60)
+    assert catalog.deleted(medium.id)
+    gone = known(catalog, medium.id)
+    assert (gone.status, gone.deleted_because, gone.deleted_at) == ("deleted", because, clock.now)
+    clock.advance(60)
+    assert not catalog.deleted(medium.id)
+    assert known(catalog, medium.id) == gone
