@@ -13,13 +13,18 @@ DERIVATIVES = [
 ]
 
 
-def derive(catalog: Catalog, media_id: str, *sizes: int) -> None:
+def stored(catalog: Catalog, upload_id: str, size: int, *sizes: int) -> str:
+    """A ready medium of so many bytes, with derivatives of so many; its id."""
+    media_id = ready_medium(catalog, upload_id).id
     derivatives = [
         {**each, "width": 320, "height": 240, "size": size}
         for each, size in zip(DERIVATIVES, sizes, strict=False)
     ]
-    statement = update(media).where(media.c.id == media_id).values(derivatives=derivatives)
+    statement = (
+        update(media).where(media.c.id == media_id).values(size=size, derivatives=derivatives)
+    )
     catalog.database.write(lambda connection: connection.execute(statement))
+    return media_id
 
 
 def test_nobody_uses_nothing(catalog: Catalog) -> None:
@@ -30,12 +35,9 @@ def test_nobody_uses_nothing(catalog: Catalog) -> None:
 @pytest.fixture
 def filled(catalog: Catalog) -> Catalog:
     """Two users with media in several states, some with derivatives."""
-    first = ready_medium(catalog, "u1", size=1000)
-    derive(catalog, first.id, 20, 300)
-    ready_medium(catalog, "u2", size=10_000)
-    deleted = ready_medium(catalog, "u3", size=100_000)
-    derive(catalog, deleted.id, 5)
-    assert catalog.deleted(deleted.id)
+    stored(catalog, "u1", 1000, 20, 300)
+    stored(catalog, "u2", 10_000)
+    assert catalog.deleted(stored(catalog, "u3", 100_000, 5))
     bad = catalog.receive(received("u4", size=1_000_000))
     assert catalog.processing(bad.id)
     assert catalog.rejected(bad.id, [Reason("empty_file", "The file is empty.")])

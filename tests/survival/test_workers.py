@@ -11,7 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -102,7 +102,7 @@ class Floor:
             for path in shelf.rglob("*")
             if path.is_file()
         }
-        assert lying == {path for medium in found for path in medium.paths}
+        assert lying == {path for medium in found for path in _files(medium)}
         told = Counter(self.effects.read_text().splitlines())
         assert set(told.values()) == {1}
         for medium in found:
@@ -119,6 +119,12 @@ class Floor:
             thumbnail.load()
 
 
+def _files(medium: Medium) -> set[str]:
+    derivatives = {each.path for each in medium.derivatives if each.status == "ready"}
+    assert len(derivatives) == 1
+    return {str(medium.path), str(medium.thumbnail_path), *derivatives}
+
+
 @pytest.fixture
 def floor(tmp_path: Path, database_url: str) -> Floor:
     config = settings(
@@ -128,6 +134,7 @@ def floor(tmp_path: Path, database_url: str) -> Floor:
         job_attempts=1000,
         worker_concurrency=1,
         shutdown_seconds=5.0,
+        thumbnail_sizes=(64,),
     )
     effects = tmp_path / "effects"
     effects.touch()
@@ -181,13 +188,7 @@ def test_workers_may_die_at_any_moment(floor: Floor, tmp_path: Path) -> None:
 def test_a_file_that_kills_its_worker_is_parked_and_the_others_are_not(
     floor: Floor, tmp_path: Path
 ) -> None:
-    floor.config = settings(
-        tmp_path,
-        database_url=floor.config.database_url,
-        job_lease_seconds=0.9,
-        job_attempts=3,
-        worker_concurrency=1,
-    )
+    floor.config = replace(floor.config, job_attempts=3)
     upload(floor, tmp_path, 1, name="poison.jpg")
     poison = next(iter(floor.contents))
     deaths = 0
