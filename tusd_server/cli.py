@@ -69,12 +69,14 @@ def _upload(options: argparse.Namespace) -> int:
 
     return upload(
         Wishes(
-            files=options.files,
+            paths=options.paths,
             url=options.url,
             token=options.token,
             post_id=options.post_id,
             chunk_size=options.chunk_size,
+            parallel=options.parallel,
             as_json=options.json,
+            picture=not options.no_picture,
             wait=not options.no_wait,
             wait_seconds=options.wait_seconds,
             give_up_seconds=options.give_up_seconds,
@@ -175,14 +177,20 @@ def _add_token(commands: "Commands") -> None:
 def _add_upload(commands: "Commands") -> None:
     upload = commands.add_parser(
         "upload",
-        help="send files to a server",
-        description="Send files to a server, and wait until it has examined them. What was "
-        "interrupted goes on where it was when the same command runs again.",
-        epilog="Exit status: 0 when all files are ready, 1 when one was refused or did not "
-        "arrive, 2 for bad arguments, 130 after Ctrl-C.",
+        help="send files and folders to a server",
+        description="Send photos and videos to a server, and wait until it has examined them. "
+        "What was interrupted goes on where it was when the same command runs again.",
+        epilog="Exit status: 0 when all files are ready, 1 when one was refused, 2 for bad "
+        "arguments, 75 when one did not arrive and may another time, 130 after Ctrl-C.",
     )
     upload.set_defaults(run=_upload)
-    upload.add_argument("files", type=Path, nargs="+", metavar="FILE", help="file to send")
+    upload.add_argument(
+        "paths",
+        type=Path,
+        nargs="+",
+        metavar="PATH",
+        help="file to send, or folder whose photos and videos to send",
+    )
     upload.add_argument(
         "--url",
         type=arguments.server_url,
@@ -203,7 +211,17 @@ def _add_upload(commands: "Commands") -> None:
         metavar="SIZE",
         help="most bytes of one request (8MiB)",
     )
+    upload.add_argument(
+        "--parallel",
+        type=arguments.count,
+        default=3,
+        metavar="N",
+        help="most files that are sent at the same time (3)",
+    )
     upload.add_argument("--json", action="store_true", help="print each record as a line of JSON")
+    upload.add_argument(
+        "--no-picture", action="store_true", help="show no thumbnails in terminals that can"
+    )
     upload.add_argument(
         "--no-wait", action="store_true", help="do not wait until files are examined"
     )

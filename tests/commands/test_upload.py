@@ -1,7 +1,12 @@
+import contextlib
+import hashlib
 import json
 import os
+import pty
 import signal
 import subprocess
+import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Start
-from tests.live import Live
+from tests.live import ROOT, Live
 from tests.media import make_jpeg, make_mp4, make_text
 from tests.services import free_port, wait_until
 from tests.shell import Cli
@@ -67,7 +72,9 @@ def test_json_is_the_record_one_a_line(upload: Upload, tmp_path: Path) -> None:
     photos = [make_jpeg(tmp_path / "one.jpg"), make_jpeg(tmp_path / "ü two.jpg", 300, 200)]
     done = upload("--json", "--post-id", f"post {tmp_path.name}", *photos)
     records = [json.loads(line) for line in done.stdout.splitlines()]
+    records.sort(key=lambda record: str(record["file_name"]))
     assert [record["file_name"] for record in records] == ["one.jpg", "ü two.jpg"]
+    assert [record["path"] for record in records] == list(map(str, photos))
     assert {record["status"] for record in records} == {"registered"}
     assert {record["post_id"] for record in records} == {f"post {tmp_path.name}"}
     assert records[1]["size"] == photos[1].stat().st_size
@@ -106,10 +113,9 @@ def test_rejected_media_are_shown_with_their_reasons(
     done = upload(make_jpeg(tmp_path / "tiny.jpg", 50, 50), tmp_path / "empty.jpg")
     assert done.returncode == 1
     shown = done.stdout.splitlines()
-    assert shown[:2] == [
-        "tiny.jpg: rejected",
-        "  reason     The image is 50 x 50 px; a side must have at least 100 px. (image_too_small)",
-    ]
+    assert shown[shown.index("tiny.jpg: rejected") + 1] == (
+        "  reason     The image is 50 x 50 px; a side must have at least 100 px. (image_too_small)"
+    )
     assert "empty.jpg: rejected" in shown
     assert remembered(cli) == []
 
@@ -166,7 +172,7 @@ def test_a_file_that_changed_meanwhile_begins_anew(
         data = wait_for_bytes(live, cli, MIB)
         os.utime(photo, (1, 1))
         stderr = process.communicate(timeout=60)[1]
-    assert process.returncode == 1
+    assert process.returncode == 75
     assert "The file changed while it was sent" in stderr
 
     done = upload("--json", photo)
@@ -195,7 +201,7 @@ def test_all_bytes_are_there_and_only_the_record_is_waited_for(
     photo = make_jpeg(tmp_path / "photo.jpg")
     server = start_server(auth="off", worker=False)
     first = cli("upload", photo, "--wait-seconds", "0.3", "--url", server.url)
-    assert first.returncode == 1
+    assert first.returncode == 75
     assert first.stderr == (
         f"tusd-server: {photo}: The file arrived, but after 0.3 s its status is still "
         "received; is `tusd-server worker` running?\n"
@@ -242,7 +248,7 @@ def test_without_a_token_that_holds(
     cli: Cli, live: Live, tmp_path: Path, token: list[str], said: str
 ) -> None:
     photos = [make_jpeg(tmp_path / "one.jpg"), make_jpeg(tmp_path / "two.jpg")]
-    done = cli("upload", *token, *photos, "--url", f"{live.url}/files/")
+    done = cli("upload", *token, *photos, "--parallel", "1", "--url", f"{live.url}/files/")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         f"tusd-server: {photos[0]}: {said} `tusd-server token --user NAME` on the server's "
@@ -254,7 +260,7 @@ def test_a_server_that_is_not_there(cli: Cli, tmp_path: Path) -> None:
     photo = make_jpeg(tmp_path / "photo.jpg")
     url = f"http://127.0.0.1:{free_port()}"
     done = cli("upload", photo, photo, "--url", url)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (75, "")
     said = f"tusd-server: {photo}: {url} does not answer: connection refused.\n"
     assert done.stderr == said
 
@@ -263,8 +269,7 @@ def test_a_server_that_is_not_there(cli: Cli, tmp_path: Path) -> None:
     ("name", "said"),
     [
         ("missing.jpg", "missing.jpg cannot be read: no such file or directory."),
-        (".", ". is not a file; give files one by one."),
-        ("pipe", "pipe is not a file; give files one by one."),
+        ("pipe", "pipe is neither a file nor a folder; give such."),
     ],
 )
 def test_files_that_are_none(cli: Cli, name: str, said: str) -> None:
@@ -272,6 +277,88 @@ def test_files_that_are_none(cli: Cli, name: str, said: str) -> None:
     make_jpeg(cli.home / "photo.jpg")
     done = cli("upload", "photo.jpg", name, "--url", "http://127.0.0.1:9")
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"tusd-server: {said}\n")
+
+
+def test_a_folder_with_nothing_to_send(cli: Cli) -> None:
+    (cli.home / "texts").mkdir()
+    make_text(cli.home / "texts" / "notes.txt")
+    done = cli("upload", "texts", "--url", "http://127.0.0.1:9")
+    said = "tusd-server: There is no photo or video in the folders; give others, or files.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
+
+
+def test_folders_with_all_that_is_in_them(upload: Upload, live: Live, tmp_path: Path) -> None:
+    trip = tmp_path / "trip"
+    (trip / "day 1").mkdir(parents=True)
+    wanted = [make_jpeg(trip / f"day 1/{number}.jpg", 300 + number, 200) for number in range(7)]
+    wanted.append(make_mp4(trip / "clip.MP4"))
+    make_text(trip / "notes.txt")
+    done = upload("--json", "--parallel", "4", trip, wanted[0])
+    records = {record["path"]: record for record in map(json.loads, done.stdout.splitlines())}
+    assert sorted(records) == sorted(map(str, wanted))
+    assert {record["status"] for record in records.values()} == {"ready"}
+    for path in wanted:
+        assert records[str(path)]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert done.stderr == "tusd-server: 1 other files in the folders are left out.\n"
+    assert done.returncode == 0
+
+
+def test_what_did_not_arrive_is_told_in_json_too(
+    upload: Upload, live: Live, tmp_path: Path
+) -> None:
+    text = make_text(tmp_path / "notes.mp4")
+    done = upload("--json", text)
+    (line,) = map(json.loads, done.stdout.splitlines())
+    assert line["path"] == str(text)
+    assert line["error"] in done.stderr
+    assert done.returncode == 1
+
+
+def test_a_terminal_sees_bars_and_a_picture(cli: Cli, live: Live, tmp_path: Path) -> None:
+    photo = long_jpeg(tmp_path / "photo.jpg")
+    shown, status = in_terminal(
+        cli, "upload", *SMALL_CHUNKS, photo, make_jpeg(tmp_path / "b.jpg"), url=live
+    )
+    assert status == 0
+    assert "photo.jpg" in shown
+    assert "12.0/12.0 MiB" in shown
+    assert "\x1b[38;2;" in shown
+    assert "photo.jpg: ready\r\n" in shown
+
+
+def test_a_terminal_without_pictures(cli: Cli, live: Live, tmp_path: Path) -> None:
+    photo = make_jpeg(tmp_path / "photo.jpg")
+    shown, status = in_terminal(cli, "upload", "--no-picture", photo, url=live)
+    assert status == 0
+    assert "photo.jpg: ready\r\n" in shown
+    assert "▀" not in shown
+
+
+def in_terminal(cli: Cli, *arguments: object, url: Live) -> tuple[str, int]:
+    """What the command writes to a terminal that has all colours, and its exit status."""
+    main, end = pty.openpty()
+    termios.tcsetwinsize(end, (40, 120))
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(cli.home),
+        "PYTHONPATH": str(ROOT),
+        "TUSD_URL": url.url,
+        "TUSD_TOKEN": url.token(),
+        "TERM": "xterm-256color",
+        "COLORTERM": "truecolor",
+    }
+    command = [sys.executable, "-m", "tusd_server", *map(str, arguments)]
+    process = subprocess.Popen(
+        command, cwd=cli.home, env=environ, stdin=end, stdout=end, stderr=end
+    )
+    os.close(end)
+    shown = b""
+    # Linux tells the end of the last writer by an error.
+    with contextlib.suppress(OSError):
+        while block := os.read(main, 65536):
+            shown += block
+    os.close(main)
+    return shown.decode(errors="replace"), process.wait(timeout=60)
 
 
 def test_a_post_id_that_no_post_can_have(cli: Cli) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from tusd_server.commands.words import bytes_of, clock_time, printable, span
+from tusd_server.commands.words import bytes_of, printable, span
 
 
 @pytest.mark.parametrize(
@@ -24,11 +24,6 @@ def test_bytes(number: float, text: str) -> None:
 )
 def test_spans(seconds: float, text: str) -> None:
     assert span(seconds) == text
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(7.9, "0:07"), (65, "1:05"), (3723, "1:02:03")])
-def test_clock_times(seconds: float, text: str) -> None:
-    assert clock_time(seconds) == text
 
 
 def test_foreign_text_cannot_steer_a_terminal() -> None:

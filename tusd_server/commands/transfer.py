@@ -1,6 +1,5 @@
 """One file to the server, whatever happens on the way."""
 
-import mimetypes
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from tusd_server.commands.connection import BadAnswer, Connection, NoAnswer, UploadFailed
+from tusd_server.commands.paths import type_of
 from tusd_server.commands.patience import Patience
 from tusd_server.commands.remembered import Remembered, fingerprint
 from tusd_server.commands.sender import CHANGED, Sender, unchanged
@@ -69,7 +69,7 @@ class Transfer:
         """What the server is told of the file."""
         name = os.fsencode(path.name).decode("utf-8", "replace")
         told = {"filename": name}
-        content_type = mimetypes.guess_type(name)[0]
+        content_type = type_of(name)
         if content_type is not None:
             told["filetype"] = content_type
         if self.post_id is not None:
