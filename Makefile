@@ -4,10 +4,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check format docs bench clean
+PAGE := tusd_server/web/page/index.html
+PAGE_SOURCES := $(shell find ui -path ui/node_modules -prune -o -type f -print)
+
+.PHONY: run ui test check format docs bench clean
 
 run: $(VENV)/.runs
+	@$(MAKE) --no-print-directory ui || echo "Starting without the page; uploads work without it."
 	@exec $(BIN)/tusd-server serve $(ARGS)
+
+ui: $(PAGE)
 
 test: $(VENV)/.tests
 	@./tests/install-packages
@@ -34,7 +40,11 @@ bench: $(VENV)/.tests
 	$(BIN)/python -m bench $(ARGS)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) ui/node_modules tusd_server/web/page build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+$(PAGE): $(PAGE_SOURCES)
+	@./ui/build $(BIN)/python
+	@touch $@
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tusd-server needs Python 3.11 or newer; name one with `make PYTHON=python3.11`.")'

@@ -32,7 +32,7 @@ from processing import turns
 from processing.database import Database
 from processing.declared import Declared
 from processing.examined import Derivative, Examined, Thumbnail
-from processing.medium import Medium, Place, Received, Status, media_id_for
+from processing.medium import Change, Medium, Place, Received, Status, media_id_for
 from processing.migrations import migrate
 from processing.moments import Clock, utc_now
 from processing.queue import Job, Order, Queue
@@ -79,6 +79,7 @@ class Catalog:
         self._clock = clock
         self._insert = self.database.insert_if_new(media, "upload_id")
         self._receive_together = Together(self._receive_all)
+        self._changes = select(media.c.id, media.c.upload_id, media.c.owner, media.c.changed_at)
         self._by_id = select(media).where(media.c.id == bindparam("media_id"))
         self._by_upload = select(media).where(media.c.upload_id == bindparam("of_upload"))
 
@@ -146,6 +147,23 @@ class Catalog:
         rows = self.database.read(lambda c: c.execute(query.limit(limit + 1)).all())
         found = [_medium(row._asdict()) for row in rows[:limit]]
         return found, _cursor(found[-1]) if len(rows) > limit and found else None
+
+    def changed_since(
+        self, moment: datetime, *, owner: str | None = None, limit: int = 1000
+    ) -> Sequence[Medium]:
+        """The media whose record was written at `moment` or later, the oldest change first."""
+        query = select(media).where(media.c.changed_at >= moment)
+        if owner is not None:
+            query = query.where(media.c.owner == owner)
+        ordered = query.order_by(media.c.changed_at, media.c.id).limit(limit)
+        rows = self.database.read(lambda c: c.execute(ordered).all())
+        return [_medium(row._asdict()) for row in rows]
+
+    def changes_since(self, moment: datetime) -> Sequence[Change]:
+        """What was written at `moment` or later, by whomever; cheap when that is little."""
+        query = self._changes.where(media.c.changed_at >= moment)
+        rows = self.database.read(lambda c: c.execute(query).all())
+        return [Change(*row) for row in rows]
 
     def unrecorded(self, upload_ids: Iterable[str]) -> set[str]:
         """Those of the uploads that have no record."""
@@ -416,6 +434,7 @@ def _fresh_values(received: Received, now: datetime) -> dict[str, Any]:
         metadata={_storable(k): _storable(v) for k, v in received.metadata.items()},
         created_at=received.created_at,
         received_at=now,
+        changed_at=now,
     )
     return values
 

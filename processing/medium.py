@@ -86,6 +86,16 @@ def folder_of(path: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """That the record of a medium was written, and when."""
+
+    media_id: str
+    upload_id: str
+    owner: str
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Medium:
     """One record; sizes in bytes, durations in seconds, sides in pixels, times in UTC.
 
@@ -93,7 +103,8 @@ class Medium:
     `path` and `thumbnail_path` are relative to the data directory; they are reserved before the
     files arrive there, so only `status` and `thumbnail` say what can be read.
     `backend_id` is the posts backend's own name for the medium. `deleted_because` tells which of
-    `published`, `asked` and `retention` removed the files.
+    `published`, `asked` and `retention` removed the files. `changed_at` is when the record was
+    last written.
     """
 
     id: str
@@ -128,6 +139,7 @@ class Medium:
     backend_id: str | None
     derivatives: tuple[Derivative, ...]
     deleted_because: str | None
+    changed_at: datetime
 
     @property
     def paths(self) -> tuple[str, ...]:

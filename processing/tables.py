@@ -18,6 +18,8 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
+from processing.moments import utc_now
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """A moment: aware in Python, UTC in the database; SQLite's text form sorts as moments do."""
@@ -81,10 +83,13 @@ media = Table(
     Column("thumbnail_type", String),
     Column("derivatives", JSON),
     Column("deleted_because", String),
+    # Set by every update of a row, wherever it is written.
+    Column("changed_at", UtcDateTime, nullable=False, onupdate=utc_now),
     Index("ix_media_created", "created_at", "id"),
     Index("ix_media_owner_created", "owner", "created_at", "id"),
     Index("ix_media_post", "post_id"),
     Index("ix_media_status", "status"),
+    Index("ix_media_changed", "changed_at"),
 )
 
 jobs = Table(

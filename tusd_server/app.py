@@ -24,6 +24,7 @@ from hooks.termination import Withdrawal
 from hooks.transport import Transport
 from hooks.webhook import WebHook
 from processing.catalog import Catalog
+from processing.changes import Changes
 from processing.shelf import Shelf
 from processing.wake import waker_for
 from tusd_server.auth import Auth
@@ -38,10 +39,12 @@ from tusd_server.uploads.quotas import Allowance, Quotas
 from tusd_server.uploads.service import Uploads
 from tusd_server.web.application import Application
 from tusd_server.web.documents import call_document
+from tusd_server.web.events import EventRooms, Events, events_blueprint
 from tusd_server.web.links import Links
 from tusd_server.web.media_api import MediaApi, media_blueprint
 from tusd_server.web.operations import directory_check, operations_blueprint, redis_check
 from tusd_server.web.override import with_method_override
+from tusd_server.web.page import Page, page_blueprint
 from tusd_server.web.posts_api import PostsApi, posts_blueprint
 from tusd_server.web.responses import register_responses
 from tusd_server.web.tus import TusRooms, tus_blueprint
@@ -80,6 +83,17 @@ def create_app(
     app.register_blueprint(tus_blueprint(TusRooms(uploads, auth)))
     app.register_blueprint(media_blueprint(media))
     app.register_blueprint(usage_blueprint(UsageApi(catalog, auth)))
+    streams = EventRooms(
+        uploads.store,
+        catalog,
+        Changes(catalog),
+        auth,
+        links,
+        media,
+        settings.events_lifetime_seconds,
+    )
+    app.register_blueprint(events_blueprint(Events(streams)))
+    app.register_blueprint(page_blueprint(Page(settings)))
     posts = make_posts(settings, catalog, shelf)
     app.register_blueprint(posts_blueprint(PostsApi(posts, media, auth, make_signer(settings))))
     app.register_blueprint(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -167,6 +168,16 @@ def _webhook_secret(text: str) -> str | None:
     if text:
         keys_of(text)
     return text or None
+
+
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?", re.ASCII)
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = _list(text)
+    if not all(map(_ORIGIN.fullmatch, origins)):
+        raise ValueError("origins such as https://app.example, separated by commas")
+    return origins
 
 
 def _text(text: str) -> str:
@@ -369,6 +380,18 @@ class Settings:
         "Signs what goes to `TUSD_HOOKS_HTTP`, as Standard Webhooks do; at least 24 bytes, such "
         "as `whsec_` and base64. Several, separated by commas, are all used.",
         secret=True,
+    )
+
+    embed_origins: tuple[str, ...] = _setting(
+        (),
+        _origins,
+        "Origins whose pages may show the page at `/` in a frame and hand it a token, "
+        "separated by commas; none by default.",
+    )
+    events_lifetime_seconds: float = _setting(
+        300.0,
+        _seconds,
+        "Longest life of a stream of events; its client then shows its token anew, in seconds.",
     )
 
     database_url: str | None = _setting(

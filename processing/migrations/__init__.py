@@ -6,7 +6,7 @@ from sqlalchemy import Connection, inspect, text
 
 from processing.database import Database
 
-HEAD = "0003"
+HEAD = "0004"
 
 _MIGRATING = 0x7475_7301
 

@@ -11,9 +11,9 @@ from tusd_server.protocol.headers import VERSION
 # What a page of another origin may send and see. X-HTTP-Method-Override, X-Request-ID and
 # Authorization are sent by tus-js-client and Uppy; without the exposed ones they cannot resume.
 ALLOWED_HEADERS = (
-    "Authorization, Content-Type, Idempotency-Key, Origin, Repr-Digest, Tus-Resumable, "
-    "Upload-Checksum, Upload-Concat, Upload-Defer-Length, Upload-Length, Upload-Metadata, "
-    "Upload-Offset, X-HTTP-Method-Override, X-Request-ID, X-Requested-With"
+    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Origin, Repr-Digest, "
+    "Tus-Resumable, Upload-Checksum, Upload-Concat, Upload-Defer-Length, Upload-Length, "
+    "Upload-Metadata, Upload-Offset, X-HTTP-Method-Override, X-Request-ID, X-Requested-With"
 )
 ALLOWED_METHODS = "POST, HEAD, PATCH, OPTIONS, GET, DELETE"
 EXPOSED_HEADERS = (

@@ -11,6 +11,7 @@ from gevent.pool import Pool
 from gunicorn.http.wsgi import base_environ
 from gunicorn.workers.ggevent import VERSION, GeventPyWSGIWorker, PyWSGIServer
 
+from tusd_server.server import STOPPING
 from tusd_server.server.handler import Connection
 from tusd_server.settings import Settings
 
@@ -87,6 +88,7 @@ class UploadWorker(GeventPyWSGIWorker):  # type: ignore[misc]
         listener.setblocking(True)
         environ = base_environ(self.cfg)
         environ.update({"wsgi.multithread": True, "SERVER_SOFTWARE": VERSION})
+        environ[STOPPING] = self._asked_to_stop.is_set
         server = Server(
             listener,
             settings=self.settings,

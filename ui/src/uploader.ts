@@ -1,0 +1,148 @@
+import Uppy, { type UppyFile } from '@uppy/core'
+import Dashboard from '@uppy/dashboard'
+import GoldenRetriever from '@uppy/golden-retriever'
+import Tus, { type TusBody } from '@uppy/tus'
+
+import { type Api, sentence } from './api'
+import { type Config, urlOf } from './config'
+import { count, sizeWords } from './words'
+
+export type Uploader = Uppy<Facts, TusBody>
+type File = UppyFile<Facts, TusBody>
+
+/** What is told of each file. */
+interface Facts {
+  [name: string]: string | undefined
+  post_id?: string
+}
+
+const GIB = 1024 ** 3
+const RETRY_DELAYS = [500, 1000, 3000, 5000, 10_000, 20_000]
+
+interface Handlers {
+  /** The server has every byte; `mediaId` is what became of them. */
+  uploaded(mediaId: string): void
+  /** Something that a person should hear. */
+  say(text: string): void
+}
+
+/** A browser holds one slot for each tab, so that no two tabs restore or resume the same files. */
+async function takeSlot(): Promise<number> {
+  if (!('locks' in navigator)) return 1
+  for (let slot = 1; ; slot += 1) {
+    const taken = await new Promise<boolean>((resolve) => {
+      void navigator.locks.request(`tusd-server.slot-${slot}`, { ifAvailable: true }, (lock) => {
+        resolve(lock !== null)
+        // Held until the tab ends, also by a crash; the next tab then finds its files.
+        return lock === null ? undefined : new Promise(() => {})
+      })
+    })
+    if (taken) return slot
+  }
+}
+
+let slot: Promise<number> | undefined
+
+/** Uppy's Dashboard in `target`; it sends what is dropped on it at once. */
+export async function startUploader(
+  target: HTMLElement,
+  user: string,
+  config: Config,
+  api: Api,
+  handlers: Handlers,
+): Promise<Uploader> {
+  slot ??= takeSlot()
+  const uppy = new Uppy<Facts, TusBody>({
+    id: `uploads-${await slot}-${user}`,
+    autoProceed: true,
+    restrictions: { maxFileSize: config.maxSize, allowedFileTypes: ['image/*', 'video/*'] },
+  })
+  uppy.use(Dashboard, {
+    target,
+    inline: true,
+    width: '100%',
+    height: 380,
+    theme: 'auto',
+    proudlyDisplayPoweredByUppy: false,
+    showLinkToFileUploadResult: false,
+    note: `Photos and videos, up to ${sizeWords(config.maxSize)} each.`,
+    locale: {
+      strings: {
+        dropPasteFiles: 'Drop photos and videos here, or %{browseFiles}',
+        dropPasteImportFiles: 'Drop photos and videos here, %{browseFiles} or use:',
+        browseFiles: 'choose files',
+        dropHint: 'Drop them here',
+      },
+    },
+  })
+  uppy.use(Tus, {
+    endpoint: urlOf('files/'),
+    // Uppy sends these as filename, filetype and post_id.
+    allowedMetaFields: ['name', 'type', 'post_id'],
+    // Else the same file, chosen again tomorrow, would count as uploaded already.
+    removeFingerprintOnSuccess: true,
+    retryDelays: RETRY_DELAYS,
+    // Browsers allow six connections to a server; the gallery needs some, too.
+    limit: 3,
+    // Not by `headers`: a token may be renewed while an upload runs, and setting one twice joins both.
+    onBeforeRequest: (request) => {
+      for (const [name, value] of Object.entries(api.headers())) request.setHeader(name, value)
+    },
+  })
+  uppy.use(GoldenRetriever, {
+    // Its types know less than it does; the disk's quota still holds.
+    indexedDB: { maxFileSize: config.maxSize, maxTotalSize: 4 * GIB } as object,
+  })
+  listen(uppy, api, handlers)
+  void addCamera(uppy)
+  return uppy
+}
+
+function listen(uppy: Uploader, api: Api, handlers: Handlers): void {
+  uppy.on('upload-success', (file, response) => {
+    const xhr = response.body?.xhr
+    const mediaId = xhr?.getResponseHeader('Upload-Media-Id')
+    if (mediaId) handlers.uploaded(mediaId)
+    if (file) handlers.say(`${file.name} is uploaded and is being checked.`)
+  })
+  uppy.on('complete', ({ successful, failed }) => {
+    // Those go on in the gallery below.
+    for (const file of successful ?? []) uppy.removeFile(file.id)
+    if (failed?.length) handlers.say(`${count(failed.length, 'upload')} did not succeed.`)
+  })
+  uppy.on('upload-error', (file, error, response) => {
+    if (file) void explain(uppy, api, file, error, response?.body?.xhr)
+  })
+}
+
+/** Replace the protocol's words of an error by the server's for people. */
+async function explain(
+  uppy: Uploader,
+  api: Api,
+  file: File,
+  error: { message: string },
+  xhr: XMLHttpRequest | undefined,
+): Promise<void> {
+  let words = xhr && sentence(xhr.responseText, xhr.getResponseHeader('Content-Type'))
+  const uploadUrl = (file as { tus?: { uploadUrl?: string } }).tus?.uploadUrl
+  if (!words && uploadUrl) {
+    // A refusal in the midst of a body may be lost with its connection; the URL repeats it.
+    words = await api.refusal(uploadUrl).catch(() => null)
+  }
+  words ||= navigator.onLine
+    ? `The upload broke off; try it again.`
+    : 'There is no connection; the upload goes on when it is back.'
+  uppy.log(error.message)
+  if (!uppy.getState().files[file.id]) return
+  uppy.setFileState(file.id, { error: words })
+  uppy.hideInfo()
+  uppy.info({ message: `${file.name} could not be uploaded.`, details: words }, 'error', 10_000)
+}
+
+/** The camera comes behind the page's first paint, and only where there can be one. */
+async function addCamera(uppy: Uploader): Promise<void> {
+  if (!navigator.mediaDevices) return
+  await new Promise((resolve) => setTimeout(resolve, 1500))
+  const { addWebcam } = await import('./camera')
+  if (uppy.getPlugin('Dashboard')) addWebcam(uppy)
+}
