@@ -26,9 +26,16 @@ TusdError
     ├── BodyBroken               the body does not follow HTTP's framing
     ├── AccessDenied             no token, or one that does not hold
     ├── QuotaExceeded            the user has too much, or begins too often
+    ├── MalformedBody            the body is not the JSON or the form that it must be
+    ├── WrongBodyType            the body is of another kind than the URL takes
+    ├── WrongFields              fields that are missing or cannot be used
+    ├── PostMismatch             the medium belongs to another post already
+    ├── MediumRejected           the examination found the file against the rules
+    ├── NotExaminedInTime        all or nothing was asked for, and not all is known
     └── StorageFull              the disk has no room
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
 
@@ -46,12 +53,14 @@ class UploadError(TusdError):
     def __init__(self, message: str, *, offset: int | None = None) -> None:
         """`offset` is where the upload stands in bytes, when the client can use it.
 
-        `expires` is set by whoever knows when the upload will be forgotten.
+        `expires` is set by whoever knows when the upload will be forgotten. `details` are what
+        problem details of the JSON API tell beside the sentence.
         """
         super().__init__(message)
         self.message = message
         self.offset = offset
         self.expires: datetime | None = None
+        self.details: Mapping[str, object] = {}
 
 
 class UnsupportedVersion(UploadError):
@@ -162,6 +171,35 @@ class QuotaExceeded(UploadError):
         """After so many seconds it is worth another try."""
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class MalformedBody(UploadError):
+    """The body of a request of the JSON API cannot be read as the JSON or the form it must be."""
+
+
+class WrongBodyType(UploadError):
+    """The body is of another content type than this URL of the JSON API takes."""
+
+
+class WrongFields(UploadError):
+    """Fields of a request are missing, repeated or hold what cannot be used."""
+
+    def __init__(self, *errors: tuple[str, str]) -> None:
+        """Each of `errors` is a field's name and the sentence about it; at least one."""
+        super().__init__(" ".join(message for _, message in errors))
+        self.details = {"errors": [{"field": name, "message": text} for name, text in errors]}
+
+
+class PostMismatch(UploadError):
+    """The medium belongs to another post already."""
+
+
+class MediumRejected(UploadError):
+    """The file was examined and breaks the rules; its record says why."""
+
+
+class NotExaminedInTime(UploadError):
+    """All or nothing was asked for, and not every file was examined in time; nothing is kept."""
 
 
 class StorageFull(UploadError):

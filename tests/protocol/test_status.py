@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tusd_server import errors
-from tusd_server.errors import QuotaExceeded, UploadError, UploadRefused
+from tusd_server.errors import QuotaExceeded, UploadError, UploadRefused, WrongFields
 from tusd_server.protocol.status import STATUS, reason_phrase, status_of
 
 KINDS = [
@@ -39,6 +39,12 @@ EXPECTED = {
     "BodyBroken": 400,
     "AccessDenied": 401,
     "QuotaExceeded": 429,
+    "MalformedBody": 400,
+    "WrongBodyType": 415,
+    "WrongFields": 422,
+    "PostMismatch": 409,
+    "MediumRejected": 422,
+    "NotExaminedInTime": 503,
     "StorageFull": 507,
 }
 
@@ -48,6 +54,8 @@ def made(kind: type[UploadError]) -> UploadError:
         return kind("No.", code="a_code")
     if issubclass(kind, QuotaExceeded):
         return kind("No.", retry_after_seconds=60)
+    if issubclass(kind, WrongFields):
+        return kind(("field", "No."))
     return kind("No.")
 
 

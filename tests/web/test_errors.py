@@ -8,7 +8,13 @@ import pytest
 
 from tests.rooms import OCTETS, Tus, in_memory, make_app, settings
 from tests.web.test_core import TUS
-from tusd_server.errors import QuotaExceeded, UnsupportedVersion, UploadError, UploadRefused
+from tusd_server.errors import (
+    QuotaExceeded,
+    UnsupportedVersion,
+    UploadError,
+    UploadRefused,
+    WrongFields,
+)
 from tusd_server.info import UploadInfo
 from tusd_server.protocol.status import STATUS
 from tusd_server.storage.memory import MemoryStore
@@ -34,6 +40,8 @@ def example(kind: type[UploadError]) -> UploadError:
         return kind("What was wrong; what would be right.", code="a_code")
     if issubclass(kind, QuotaExceeded):
         return kind("What was wrong; what would be right.", retry_after_seconds=60)
+    if issubclass(kind, WrongFields):
+        return kind(("field", "What was wrong; what would be right."))
     return kind("What was wrong; what would be right.")
 
 

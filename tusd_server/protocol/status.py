@@ -115,6 +115,28 @@ STATUS: dict[type[UploadError], Row] = {
         "Retry-After. Uppy pauses all uploads.",
         retry=True,
     ),
+    errors.MalformedBody: Row(
+        400, "RFC 9110: malformed request syntax is a 400 Bad Request; JSON API only."
+    ),
+    errors.WrongBodyType: Row(
+        415, "RFC 9110: the content is in a format not supported by this method; JSON API only."
+    ),
+    errors.WrongFields: Row(
+        422,
+        "RFC 9110: the syntax of the content is correct, but its instructions cannot be "
+        "processed; `errors` names the fields. JSON API only.",
+    ),
+    errors.PostMismatch: Row(
+        409, "RFC 9110: a conflict with the current state of the resource; JSON API only."
+    ),
+    errors.MediumRejected: Row(
+        422,
+        "RFC 9110: well-formed, but not to be processed; `reasons` and `media_id` lead on. "
+        "JSON API only.",
+    ),
+    errors.NotExaminedInTime: Row(
+        503, "RFC 9110: a temporary overload; nothing was kept. JSON API only.", retry=True
+    ),
     errors.StorageFull: Row(
         507, "RFC 4918: 507 Insufficient Storage; Upload-Offset is the true offset.", retry=True
     ),

@@ -1,6 +1,7 @@
 """What every answer carries, and what errors look like: text for tus, problem details for JSON."""
 
 import logging
+from collections.abc import Mapping
 
 from flask import Flask, Response, json, request
 from werkzeug.datastructures import Headers
@@ -69,7 +70,9 @@ def _upload_error(error: UploadError) -> Response:
         if error.status is not None and not _is_api():
             return hook_response(error.status, error.message, headers)
     code = error.code if isinstance(error, UploadRefused) else None
-    return error_response(status_of(error), error.message, headers, code=code)
+    return error_response(
+        status_of(error), error.message, headers, code=code, details=error.details
+    )
 
 
 def _of_hook(error: UploadRejected) -> dict[str, str]:
@@ -112,11 +115,16 @@ def _unknown_error(error: Exception) -> Response:
 
 
 def error_response(
-    status: int, message: str, headers: dict[str, str], *, code: str | None = None
+    status: int,
+    message: str,
+    headers: dict[str, str],
+    *,
+    code: str | None = None,
+    details: Mapping[str, object] | None = None,
 ) -> Response:
     """One sentence: text/plain for uploads, problem details (RFC 9457) for the JSON API."""
     if _is_api():
-        return problem(status, message, headers, code=code)
+        return problem(status, message, headers, code=code, details=details)
     line = f"{status} {reason_phrase(status)}"
     response = Response(f"{message}\n", line, headers, mimetype="text/plain")
     if request.path.startswith("/files"):
@@ -136,16 +144,15 @@ def hook_response(status: int, body: str, headers: dict[str, str]) -> Response:
 
 
 def problem(
-    status: int, detail: str, headers: dict[str, str] | None = None, *, code: str | None = None
+    status: int,
+    detail: str,
+    headers: dict[str, str] | None = None,
+    *,
+    code: str | None = None,
+    details: Mapping[str, object] | None = None,
 ) -> Response:
     """An error of the JSON API."""
-    document: dict[str, object] = {
-        "title": reason_phrase(status),
-        "status": status,
-        "detail": detail,
-    }
-    if code is not None:
-        document["code"] = code
+    document = problem_document(status, detail, code, details)
     return without_body_for_head(
         Response(
             json.dumps(document),
@@ -154,6 +161,15 @@ def problem(
             mimetype="application/problem+json",
         )
     )
+
+
+def problem_document(
+    status: int, detail: str, code: str | None = None, details: Mapping[str, object] | None = None
+) -> dict[str, object]:
+    """Problem details (RFC 9457); `details` are members of our own, absent without a value."""
+    code_member = {} if code is None else {"code": code}
+    title = {"title": reason_phrase(status), "status": status, "detail": detail}
+    return {**title, **code_member, **(details or {})}
 
 
 def without_body_for_head(response: Response) -> Response:
