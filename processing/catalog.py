@@ -226,6 +226,29 @@ class Catalog:
 
         return self.database.write(work)
 
+    def assign_post(self, media_id: str, post_id: str) -> bool:
+        """Let a medium belong to a post; whether it does afterwards.
+
+        False, and nothing is changed, for a medium of another post, and for one that is rejected
+        or deleted without a post. A ready medium gets the job that registers it in the same
+        transaction, any other one when it is ready.
+        """
+
+        def work(connection: Connection) -> bool:
+            free = media.c.post_id.is_(None) & media.c.status.not_in(("rejected", "deleted"))
+            assigned = connection.scalar(
+                update(media)
+                .where(media.c.id == media_id, free)
+                .values(post_id=post_id)
+                .returning(media.c.status)
+            )
+            if assigned == "ready":
+                self._put_job(connection, REGISTER, media_id)
+            of_post = select(media.c.post_id).where(media.c.id == media_id)
+            return bool(connection.scalar(of_post) == post_id)
+
+        return self.database.write(work)
+
     def registered(self, media_id: str, backend_id: str | None = None) -> bool:
         """Ready (or failed at the registration) -> registered, under the backend's own name."""
         return self._change(

@@ -50,6 +50,7 @@ def settings(tmp_path: Path, **overrides: Any) -> Settings:
         "jwt_secret": None if "jwt_public_key" in overrides else SECRET,
         "durability": "none",
         "lock_timeout_seconds": 0.3,
+        "answer_wait_seconds": 0.01,
     }
     return Settings(**{**usual, **overrides})
 

@@ -30,6 +30,8 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "jwt_audience": ("uploads", "uploads"),
     "jwt_issuer": ("https://id.example", "https://id.example"),
     "max_size": ("1GiB", 1024 * MIB),
+    "simple_max_size": ("10MiB", 10 * 1024 * 1024),
+    "answer_wait_seconds": ("2.5", 2.5),
     "network_timeout_seconds": ("0.5", 0.5),
     "min_bytes_per_second": ("0", 0),
     "lock_timeout_seconds": ("7", 7.0),

@@ -1,7 +1,7 @@
 """create_app: the table of contents of a web process."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import cast
 
@@ -25,8 +25,10 @@ from hooks.transport import Transport
 from hooks.webhook import WebHook
 from processing.catalog import Catalog
 from processing.changes import Changes
+from processing.retention import Retention
 from processing.shelf import Shelf
 from processing.wake import waker_for
+from tusd_server import __version__
 from tusd_server.auth import Auth
 from tusd_server.errors import BadSetting
 from tusd_server.locks import FileLocker, Locker
@@ -37,17 +39,24 @@ from tusd_server.storage.base import DataStore
 from tusd_server.storage.filesystem import FilesystemStore
 from tusd_server.uploads.quotas import Allowance, Quotas
 from tusd_server.uploads.service import Uploads
+from tusd_server.uploads.sweeper import Sweeper, Swept
 from tusd_server.web.application import Application
+from tusd_server.web.chunked_api import ChunkedApi, chunked_blueprint
+from tusd_server.web.direct_api import DirectApi, direct_blueprint
 from tusd_server.web.documents import call_document
 from tusd_server.web.events import EventRooms, Events, events_blueprint
+from tusd_server.web.intake import FormRooms, Intake
 from tusd_server.web.links import Links
 from tusd_server.web.media_api import MediaApi, media_blueprint
 from tusd_server.web.operations import directory_check, operations_blueprint, redis_check
 from tusd_server.web.override import with_method_override
 from tusd_server.web.page import Page, page_blueprint
 from tusd_server.web.posts_api import PostsApi, posts_blueprint
+from tusd_server.web.reference_pages import reference_blueprint
 from tusd_server.web.responses import register_responses
+from tusd_server.web.settling import Settling
 from tusd_server.web.tus import TusRooms, tus_blueprint
+from tusd_server.web.upkeep_api import UpkeepApi, upkeep_blueprint
 from tusd_server.web.usage_api import UsageApi, usage_blueprint
 
 MOST_JSON_BYTES = 1024 * 1024
@@ -78,7 +87,7 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]
     auth = Auth(app, settings)
     links = make_links(settings)
-    media = MediaApi(catalog, shelf, auth, links)
+    media = MediaApi(catalog, shelf, auth, links, uploads)
 
     app.register_blueprint(tus_blueprint(TusRooms(uploads, auth)))
     app.register_blueprint(media_blueprint(media))
@@ -94,6 +103,27 @@ def create_app(
     )
     app.register_blueprint(events_blueprint(Events(streams)))
     app.register_blueprint(page_blueprint(Page(settings)))
+    upkeep = UpkeepApi(
+        uploads,
+        auth,
+        settings.limits,
+        simple_max_size=settings.simple_max_size,
+        sweep=sweep_of(settings, store, locker, uploads),
+        retention=Retention(catalog, shelf, settings.retention_days),
+    )
+    app.register_blueprint(upkeep_blueprint(upkeep))
+    forms = FormRooms(
+        uploads=uploads,
+        catalog=catalog,
+        auth=auth,
+        media=media,
+        intake=Intake(uploads, catalog, shelf, settings.limits),
+        settling=Settling(catalog, settings.answer_wait_seconds),
+        simple_max_size=settings.simple_max_size,
+        spool_dir=settings.state_dir / "work",
+    )
+    app.register_blueprint(chunked_blueprint(ChunkedApi(forms)))
+    app.register_blueprint(direct_blueprint(DirectApi(forms)))
     posts = make_posts(settings, catalog, shelf)
     app.register_blueprint(posts_blueprint(PostsApi(posts, media, auth, make_signer(settings))))
     app.register_blueprint(
@@ -105,6 +135,7 @@ def create_app(
             }
         )
     )
+    app.register_blueprint(reference_blueprint(__version__))
     register_responses(app, settings.cors_origins)
     app.wsgi_app = with_method_override(app.wsgi_app)  # type: ignore[assignment, method-assign]
     if settings.trust_proxy:
@@ -226,3 +257,26 @@ def make_plugins() -> Sequence[Hooks]:
         return load_plugins()
     except BadPlugin as error:
         raise BadSetting(str(error)) from error
+
+
+def make_sweeper(
+    settings: Settings, store: FilesystemStore, locker: Locker, uploads: Uploads
+) -> Sweeper:
+    """The sweeper of these settings."""
+    return Sweeper(
+        store,
+        locker,
+        uploads,
+        forget_gone_after=timedelta(seconds=settings.expire_rejected_seconds),
+        forget_finished_after=timedelta(seconds=settings.expire_finished_seconds),
+    )
+
+
+def sweep_of(
+    settings: Settings, store: DataStore, locker: Locker, uploads: Uploads
+) -> Callable[[bool], Swept] | None:
+    """One thorough round of the sweeper, dry where its argument says so; None without a disk."""
+    if not isinstance(store, FilesystemStore):
+        return None
+    sweeper = make_sweeper(settings, store, locker, uploads)
+    return lambda dry_run: sweeper.sweep(dry_run=dry_run, thoroughly=True)

@@ -274,6 +274,14 @@ class Settings:
     jwt_issuer: str | None = _setting(None, _optional, "Required `iss` claim; none by default.")
 
     max_size: int = _setting(500 * MIB, _size, "Largest upload in bytes (`Tus-Max-Size`).")
+    simple_max_size: int = _setting(
+        50 * MIB, _size, "Largest file of `POST /api/v1/media/upload/simple`, in bytes."
+    )
+    answer_wait_seconds: float = _setting(
+        10.0,
+        _seconds,
+        "Longest wait of an answer of the JSON API for the examination of its files, in seconds.",
+    )
     network_timeout_seconds: float = _setting(
         60.0, _seconds, "Longest wait for the next byte from a client, in seconds."
     )

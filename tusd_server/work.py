@@ -1,7 +1,5 @@
 """make_worker: the table of contents of a worker process."""
 
-from datetime import timedelta
-
 from hooks.deliveries import HOOK, Deliverer
 from processing.catalog import Catalog
 from processing.clamd import Address, Clamd
@@ -17,14 +15,12 @@ from tusd_server.app import (
     make_locker,
     make_posts,
     make_store,
+    make_sweeper,
     make_transports,
     make_uploads,
 )
-from tusd_server.locks import Locker
 from tusd_server.settings import Settings
-from tusd_server.storage.filesystem import FilesystemStore
 from tusd_server.uploads.files import FinishedUploads
-from tusd_server.uploads.sweeper import Sweeper
 
 
 def make_worker(settings: Settings) -> Worker:
@@ -61,7 +57,8 @@ def make_worker(settings: Settings) -> Worker:
         work_dir=work_dir,
         record=lambda upload: uploads.recover(upload.upload_id),
     )
-    sweeper = make_sweeper(settings, store, locker, catalog, shelf)
+    uploads = make_uploads(settings, store, locker, catalog, shelf)
+    sweeper = make_sweeper(settings, store, locker, uploads)
     retention = Retention(catalog, shelf, settings.retention_days)
     pace = Pace(
         concurrency=settings.worker_concurrency,
@@ -76,17 +73,4 @@ def make_worker(settings: Settings) -> Worker:
         rounds=(reconciler.run, sweeper.run, retention.run),
         waker=waker_for(settings.redis_url),
         pace=pace,
-    )
-
-
-def make_sweeper(
-    settings: Settings, store: FilesystemStore, locker: Locker, catalog: Catalog, shelf: Shelf
-) -> Sweeper:
-    """The sweeper of these settings."""
-    return Sweeper(
-        store,
-        locker,
-        make_uploads(settings, store, locker, catalog, shelf),
-        forget_gone_after=timedelta(seconds=settings.expire_rejected_seconds),
-        forget_finished_after=timedelta(seconds=settings.expire_finished_seconds),
     )

@@ -105,6 +105,43 @@ def test_only_a_medium_of_a_post_is_to_be_registered(catalog: Catalog) -> None:
     assert sorted(kinds) == ["process", "process", "register"]
 
 
+def test_a_post_that_is_named_before_the_medium_is_ready(catalog: Catalog) -> None:
+    medium = catalog.receive(received())
+    assert catalog.assign_post(medium.id, "p1")
+    assert known(catalog, medium.id).post_id == "p1"
+    assert [job.kind for job in catalog.queue.waiting()] == ["process"]
+    catalog.processing(medium.id)
+    catalog.ready(medium.id, EXAMINED)
+    assert sorted(job.kind for job in catalog.queue.waiting()) == ["process", "register"]
+
+
+def test_a_post_that_is_named_when_the_medium_is_ready(catalog: Catalog) -> None:
+    medium = ready_medium(catalog)
+    assert catalog.assign_post(medium.id, "p1")
+    assert catalog.assign_post(medium.id, "p1")
+    assert sorted(job.kind for job in catalog.queue.waiting()) == ["process", "register"]
+
+
+def test_a_medium_keeps_its_post(catalog: Catalog) -> None:
+    medium = ready_medium(catalog, post_id="p1")
+    assert not catalog.assign_post(medium.id, "p2")
+    assert known(catalog, medium.id).post_id == "p1"
+    assert catalog.assign_post(medium.id, "p1")
+
+
+@pytest.mark.parametrize("status", ["rejected", "deleted"])
+def test_what_is_over_gets_no_post(catalog: Catalog, status: str) -> None:
+    medium = catalog.receive(received())
+    catalog.processing(medium.id)
+    if status == "rejected":
+        catalog.rejected(medium.id, [BROKEN])
+    else:
+        catalog.deleted(medium.id)
+    assert not catalog.assign_post(medium.id, "p1")
+    assert known(catalog, medium.id).post_id is None
+    assert not catalog.assign_post("nothing", "p1")
+
+
 def test_the_whole_way_of_a_medium(catalog: Catalog, clock: FakeClock) -> None:
     medium = ready_medium(catalog, post_id="p1")
     clock.advance(1)

@@ -44,6 +44,11 @@ FIELDS = [
     "registered_at",
     "published_at",
     "deleted_at",
+    "media_id",
+    "file_path",
+    "derivatives",
+    "backend_id",
+    "deleted_because",
 ]
 
 
@@ -98,6 +103,8 @@ def test_a_medium_that_has_just_arrived(alice: Tus) -> None:
         "thumbnail": {"status": "pending", "reason": None, "width": None, "height": None},
         "derivatives": [],
         "created_at": "",
+        "media_id": media_id,
+        "derivatives": [],
     }
 
 

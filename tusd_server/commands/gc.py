@@ -5,13 +5,12 @@ import contextlib
 from processing.catalog import Catalog
 from processing.retention import Retention
 from processing.shelf import Shelf
-from tusd_server.app import make_locker, make_store
+from tusd_server.app import make_locker, make_store, make_sweeper, make_uploads
 from tusd_server.commands.catalog import existing_catalog
 from tusd_server.commands.directory import require_data_dir
 from tusd_server.locks import MemoryLocker
 from tusd_server.settings import Settings
 from tusd_server.uploads.sweeper import Swept
-from tusd_server.work import make_sweeper
 
 
 def gc(settings: Settings, *, dry_run: bool) -> int:
@@ -27,7 +26,8 @@ def gc(settings: Settings, *, dry_run: bool) -> int:
         if not dry_run:
             catalog.migrate()
         shelf = Shelf(settings.data_dir)
-        sweeper = make_sweeper(settings, store, locker, catalog, shelf)
+        uploads = make_uploads(settings, store, locker, catalog, shelf)
+        sweeper = make_sweeper(settings, store, locker, uploads)
         _print(sweeper.sweep(dry_run=dry_run, thoroughly=True), dry_run=dry_run)
     with existing_catalog(settings) as existing:
         if existing is not None:

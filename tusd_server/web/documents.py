@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from processing.examined import Derivative
 from processing.medium import Medium
 from tusd_server.web.links import Links
 
@@ -43,6 +44,26 @@ def medium_document(medium: Medium, links: Links, root: str) -> dict[str, Any]:
         "registered_at": rfc3339(medium.registered_at),
         "published_at": rfc3339(medium.published_at),
         "deleted_at": rfc3339(medium.deleted_at),
+        "media_id": medium.id,
+        "file_path": medium.path if stored else None,
+        "derivatives": [
+            derivative_document(each, links.sign(root, f"{base}/derivatives/{each.name}"))
+            for each in (medium.derivatives if stored else ())
+        ],
+        "backend_id": medium.backend_id,
+        "deleted_because": medium.deleted_because,
+    }
+
+
+def derivative_document(derivative: Derivative, url: str) -> dict[str, Any]:
+    """One more file made of a medium, to be fetched at `url`."""
+    return {
+        "name": derivative.name,
+        "url": url,
+        "content_type": derivative.content_type,
+        "width": derivative.width,
+        "height": derivative.height,
+        "size": derivative.size,
     }
 
 

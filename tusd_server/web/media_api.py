@@ -3,16 +3,19 @@
 import re
 from typing import Any, get_args
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, json, request
 
 from processing.catalog import Catalog
+from processing.cleanup import clear
 from processing.medium import Medium, Status
 from processing.shelf import Shelf
 from tusd_server.auth import Auth, User
 from tusd_server.errors import BadHeader, UploadGone, UploadNotFound
+from tusd_server.uploads.service import Uploads
 from tusd_server.web.documents import STORED, medium_document
 from tusd_server.web.downloads import send_media
 from tusd_server.web.links import Links
+from tusd_server.web.tus import request_body, request_facts
 from tusd_server.web.urls import root_url
 
 MOST_ITEMS = 200
@@ -22,8 +25,11 @@ _LIMIT = re.compile(r"[0-9]{1,3}", re.ASCII)
 class MediaApi:
     """The views on media; staff sees everybody's, others their own."""
 
-    def __init__(self, catalog: Catalog, shelf: Shelf, auth: Auth, links: Links) -> None:
+    def __init__(
+        self, catalog: Catalog, shelf: Shelf, auth: Auth, links: Links, uploads: Uploads
+    ) -> None:
         """Wire the rooms together."""
+        self._uploads = uploads
         self._catalog = catalog
         self._shelf = shelf
         self._auth = auth
@@ -74,6 +80,29 @@ class MediaApi:
         path = self._shelf.full(ready[name].path)
         return send_media(path, ready[name].content_type, path.name)
 
+    def delete(self, media_id: str) -> dict[str, Any]:
+        """DELETE /api/v1/media/<id>: its files and its upload go, the record says so and stays."""
+        medium = self._mine(media_id, self._auth.user())
+        if medium.status != "deleted":
+            try:
+                self._uploads.terminate(
+                    medium.upload_id, medium.owner, request_body(), request_facts()
+                )
+            except (UploadNotFound, UploadGone):  # the upload's own URL is forgotten already
+                clear(self._catalog, self._shelf, [medium])
+            medium = self._mine(media_id, self._auth.user())
+            if medium.status != "deleted":
+                raise RuntimeError(f"the files of medium {media_id} could not be deleted")
+        return self.document(medium)
+
+    def answer(self, medium: Medium, status: int) -> Response:
+        """The medium's document under this status, with the URL at which to ask again."""
+        response = Response(json.dumps(self.document(medium)), status, mimetype="application/json")
+        response.headers["Content-Location"] = f"{root_url()}api/v1/media/{medium.id}"
+        if status == 202:
+            response.headers["Retry-After"] = "1"
+        return response
+
     def document(self, medium: Medium) -> dict[str, Any]:
         """The medium's JSON, its links made for the host that asks."""
         return medium_document(medium, self._links, root_url())
@@ -107,6 +136,9 @@ def media_blueprint(api: MediaApi) -> Blueprint:
     blueprint = Blueprint("media", __name__, url_prefix="/api/v1/media")
     blueprint.add_url_rule("", view_func=api.many, endpoint="many")
     blueprint.add_url_rule("/<media_id>", view_func=api.one, endpoint="one")
+    blueprint.add_url_rule(
+        "/<media_id>", view_func=api.delete, endpoint="delete", methods=["DELETE"]
+    )
     blueprint.add_url_rule("/<media_id>/file", view_func=api.file, endpoint="file")
     blueprint.add_url_rule("/<media_id>/thumbnail", view_func=api.thumbnail, endpoint="thumbnail")
     blueprint.add_url_rule(
