@@ -57,7 +57,6 @@ def make_worker(settings: Settings) -> Worker:
         work_dir=work_dir,
         record=lambda upload: uploads.recover(upload.upload_id),
     )
-    uploads = make_uploads(settings, store, locker, catalog, shelf)
     sweeper = make_sweeper(settings, store, locker, uploads)
     retention = Retention(catalog, shelf, settings.retention_days)
     pace = Pace(

@@ -85,8 +85,8 @@ def test_a_rejected_file_says_why(alice: Tus, app: Flask, monkeypatch: pytest.Mo
     catalog = catalog_of(app)
     receive = catalog.receive
 
-    def reject(received: Any) -> Any:
-        medium = receive(received)
+    def reject(*received: Any) -> Any:
+        medium = receive(*received)
         catalog.processing(medium.id)
         catalog.rejected(medium.id, [Reason("video_too_long", "The video lasts too long.")])
         return medium

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from processing.examined import Derivative
 from processing.medium import Medium
 from tusd_server.web.links import Links
 
@@ -39,31 +38,15 @@ def medium_document(medium: Medium, links: Links, root: str) -> dict[str, Any]:
         "url": links.sign(root, f"{base}/file") if stored else None,
         "thumbnail_url": links.sign(root, f"{base}/thumbnail") if with_thumbnail else None,
         "thumbnail": thumbnail_document(medium),
-        "derivatives": derivative_documents(medium, links, root),
         "created_at": rfc3339(medium.created_at),
         "registered_at": rfc3339(medium.registered_at),
         "published_at": rfc3339(medium.published_at),
         "deleted_at": rfc3339(medium.deleted_at),
         "media_id": medium.id,
         "file_path": medium.path if stored else None,
-        "derivatives": [
-            derivative_document(each, links.sign(root, f"{base}/derivatives/{each.name}"))
-            for each in (medium.derivatives if stored else ())
-        ],
+        "derivatives": derivative_documents(medium, links, root),
         "backend_id": medium.backend_id,
         "deleted_because": medium.deleted_because,
-    }
-
-
-def derivative_document(derivative: Derivative, url: str) -> dict[str, Any]:
-    """One more file made of a medium, to be fetched at `url`."""
-    return {
-        "name": derivative.name,
-        "url": url,
-        "content_type": derivative.content_type,
-        "width": derivative.width,
-        "height": derivative.height,
-        "size": derivative.size,
     }
 
 

@@ -173,6 +173,18 @@ OPERATIONS: Final = (
     ),
     Operation(
         "get",
+        f"{MEDIA}/{{media_id}}/derivatives/{{name}}",
+        "Media",
+        "Fetch another file made of the medium",
+        {
+            200: Answer("The bytes", types=("image/*", "video/*")),
+            206: Answer("A range of them", types=("image/*", "video/*", "multipart/byteranges")),
+        },
+        (404, 410, 416),
+        query=_SIGNED,
+    ),
+    Operation(
+        "get",
         f"{MEDIA}/supported-formats",
         "Server",
         "What this server takes",

@@ -143,14 +143,16 @@ class ThumbnailOut(Given):
 
 
 class DerivativeOut(Given):
-    """One more file made of a medium."""
+    """One more file made of a medium, or why there is none."""
 
-    name: str
-    url: str
-    content_type: str
-    width: int
-    height: int
-    size: int
+    name: str = Field(examples=["thumbnail-320"])
+    url: str | None
+    content_type: str | None
+    width: int | None
+    height: int | None
+    size: int | None
+    status: Literal["pending", "ready", "skipped", "failed"]
+    reason: str | None
 
 
 class MediaOut(Given):
