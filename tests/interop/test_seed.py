@@ -106,17 +106,21 @@ class Client:
         return requests.post(f"{self._server.url}{path}", timeout=60, **kwargs)
 
 
+# fmt: off  (word for word)
 def test_simple_upload(live: Live, clip: Path) -> None:
     client, token, video_data = Client(live), live.token(), clip.read_bytes()
 
     response = client.post(
-        '/api/v1/media/upload/simple',
-        files={'file': ('test.mp4', video_data)},
-        headers={'Authorization': f'Bearer {token}'}
+        "/api/v1/media/upload/simple",
+        files={"file": ("test.mp4", video_data)},
+        headers={"Authorization": f"Bearer {token}"},
     )
     assert response.status_code == 200
-    assert response.json()['media_id']
-    assert response.json()['thumbnail_url']
+    assert response.json()["media_id"]
+    assert response.json()["thumbnail_url"]
+
+
+# fmt: on
 
 
 class Posts:
@@ -145,6 +149,7 @@ def test_auto_cleanup_after_publish(
 
     monkeypatch.chdir(live.data_dir)
 
+    # fmt: off
     # Upload media
     media = upload_video()
     assert Path(media['file_path']).exists()
@@ -154,6 +159,7 @@ def test_auto_cleanup_after_publish(
 
     # Verify file deleted
     assert not Path(media['file_path']).exists()
+    # fmt: on
 
 
 CHUNKED = r"""
@@ -422,9 +428,7 @@ def test_a_large_video_in_parallel_chunks_costs_no_memory(
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_large_video_by_tus_costs_no_memory(live: Live, alice: Caller, large: Path) -> None:
-    client = TusClient(
-        f"{live.url}/files/", headers={"Authorization": f"Bearer {live.token()}"}
-    )
+    client = TusClient(f"{live.url}/files/", headers={"Authorization": f"Bearer {live.token()}"})
     started = time.monotonic()
     with Memory(live) as memory:
         uploader = client.uploader(
