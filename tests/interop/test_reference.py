@@ -21,7 +21,7 @@ load_all_checks()
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     data_dir = tmp_path_factory.mktemp("reference") / "data"
-    with Live(data_dir, workers=1, answer_wait_seconds=0.02) as server:
+    with Live(data_dir, workers=1, answer_wait_seconds=0.02, events_lifetime_seconds=0.1) as server:
         yield server
 
 

@@ -150,7 +150,10 @@ def _answer(answer: Answer) -> Json:
         one = found[0] if len(found) == 1 else {"anyOf": found}
         schema = {"type": "array", "items": one} if answer.many else one
         content = {kind: {"schema": schema} for kind in answer.types}
-    return {"description": answer.description, "content": content}
+    told: Json = {"description": answer.description}
+    if content:
+        told["content"] = content
+    return told
 
 
 def _problem(status: int) -> Json:
