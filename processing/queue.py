@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
     Row,
@@ -29,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from processing.database import Database
+from processing.lanes import Kinds
 from processing.moments import Clock, utc_now
 from processing.tables import jobs
 from processing.turns import AT_ONCE
@@ -36,6 +38,7 @@ from processing.turns import AT_ONCE
 JobState = Literal["waiting", "running", "parked"]
 
 ERROR_LENGTH = 2000
+ALL_KINDS = Kinds(frozenset(), others=True)
 NO_DELAY = timedelta(0)
 
 
@@ -89,8 +92,8 @@ class Queue:
         self._database = database
         self._clock = clock
         self._insert = database.insert_if_new(jobs, "key")
-        self._any_visible = select(exists().where(_visible()))
-        self._claim = _claim_statement()
+        self._any_visible = {how: select(exists().where(_visible(how))) for how in (False, True)}
+        self._claim = {how: _claim_statement(how) for how in (False, True)}
 
     def put(
         self,
@@ -138,7 +141,7 @@ class Queue:
         }
         return connection.scalar(self._insert, values) is not None
 
-    def claim(self, lease_seconds: float) -> Job | None:
+    def claim(self, lease_seconds: float, kinds: Kinds = ALL_KINDS) -> Job | None:
         """The visible job whose turn it is, now ours for `lease_seconds`; None when idle.
 
         The attempt is counted here, before the work, so that a file that kills its worker
@@ -146,14 +149,15 @@ class Queue:
         """
         now = self._clock()
         # An idle worker asks four times a second; a read does not take SQLite's write lock.
-        if not self._database.read(lambda c: c.scalar(self._any_visible, {"now": now})):
+        values: dict[str, Any] = {"now": now, "kinds": sorted(kinds.named)}
+        any_visible, claim = self._any_visible[kinds.others], self._claim[kinds.others]
+        if not self._database.read(lambda c: c.scalar(any_visible, values)):
             return None
-        values = {
-            "now": now,
+        values |= {
             "lease_end": now + timedelta(seconds=lease_seconds),
             "new_token": uuid.uuid4().hex,
         }
-        row = self._database.write(lambda c: c.execute(self._claim, values).one_or_none())
+        row = self._database.write(lambda c: c.execute(claim, values).one_or_none())
         return None if row is None else _job(row)
 
     def heartbeat(self, job: Job, lease_seconds: float) -> bool:
@@ -280,8 +284,10 @@ class Queue:
         return self._database.write(lambda c: c.execute(statement).rowcount == 1)
 
 
-def _visible() -> ColumnElement[bool]:
-    return (jobs.c.parked.is_(False)) & (jobs.c.visible_at <= bindparam("now"))
+def _visible(all_but: bool) -> ColumnElement[bool]:
+    kinds: BindParameter[Any] = bindparam("kinds", expanding=True)
+    wanted = jobs.c.kind.not_in(kinds) if all_but else jobs.c.kind.in_(kinds)
+    return (jobs.c.parked.is_(False)) & (jobs.c.visible_at <= bindparam("now")) & wanted
 
 
 def _held_by(job: Job) -> ColumnElement[bool]:
@@ -289,11 +295,11 @@ def _held_by(job: Job) -> ColumnElement[bool]:
     return (jobs.c.id == job.id) & (jobs.c.token == literal(job.token, String))
 
 
-def _claim_statement() -> ReturningUpdate[Any]:
+def _claim_statement(all_but: bool) -> ReturningUpdate[Any]:
     # SKIP LOCKED lets PostgreSQL's workers claim side by side; SQLite leaves it out by itself.
     first = (
         select(jobs.c.id)
-        .where(_visible())
+        .where(_visible(all_but))
         .order_by(jobs.c.rank_at, jobs.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from processing.catalog import Catalog
 from processing.fates import Cause, reason_for
+from processing.lanes import Kinds, Lane, Lanes
 from processing.moments import Clock, utc_now
 from processing.patience import GiveUp, NotNow
 from processing.queue import Job
@@ -76,10 +77,12 @@ class Worker:
         rounds: Sequence[Callable[[], object]],
         waker: Waker,
         pace: Pace | None = None,
+        lanes: Sequence[Lane] = (),
         clock: Clock = utc_now,
     ) -> None:
         """Nothing runs before `run`; `rounds` are made at the start and every
-        `reconcile_seconds`, one after the other, and log their own failures.
+        `reconcile_seconds`, one after the other, and log their own failures. The slots of `lanes`
+        come on top of the pace's concurrency.
         """
         self._clock = clock
         self._catalog = catalog
@@ -88,7 +91,7 @@ class Worker:
         self._rounds = tuple(rounds)
         self._waker = waker
         self._pace = pace or Pace()
-        self._slots = threading.Semaphore(self._pace.concurrency)
+        self._lanes = Lanes(self._pace.concurrency, lanes)
         self._running: dict[str, _Running] = {}
         self._lock = threading.Lock()
         self._stopping = False
@@ -120,12 +123,12 @@ class Worker:
             round_()
 
     def _step(self) -> None:
-        if not self._slots.acquire(timeout=SLOT_SECONDS):
-            return
-        job = self._claim()
+        kinds = self._lanes.free(SLOT_SECONDS)
+        # The slot may have become free because the last job ended while we were stopping.
+        job = None if kinds is None or self._stopping else self._claim(kinds)
         if job is None:
-            self._slots.release()
             return
+        self._lanes.take(job.kind)
         # Not a pool: its threads would keep a stopped process alive until the last job ends.
         running = _Running(job)
         running.thread = threading.Thread(
@@ -135,9 +138,9 @@ class Worker:
             self._running[_token(job)] = running
         running.thread.start()
 
-    def _claim(self) -> Job | None:
+    def _claim(self, kinds: Kinds) -> Job | None:
         try:
-            job = self._queue.claim(self._pace.lease_seconds)
+            job = self._queue.claim(self._pace.lease_seconds, kinds)
         except Exception:
             logger.exception("no job could be claimed; the database is asked again in a second")
             time.sleep(AFTER_DATABASE_ERROR_SECONDS)
@@ -158,7 +161,7 @@ class Worker:
         finally:
             with self._lock:
                 self._running.pop(_token(job), None)
-            self._slots.release()
+            self._lanes.give_back(job.kind)
             # The job may have put the next one.
             self._waker.wake()
         seconds = time.monotonic() - started

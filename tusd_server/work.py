@@ -1,8 +1,9 @@
 """make_worker: the table of contents of a worker process."""
 
 from hooks.deliveries import HOOK, Deliverer
-from processing.catalog import Catalog
+from processing.catalog import REGISTER, Catalog
 from processing.clamd import Address, Clamd
+from processing.lanes import Lane
 from processing.pipeline import Pipeline
 from processing.reconciler import Reconciler
 from processing.retention import Retention
@@ -21,6 +22,9 @@ from tusd_server.app import (
 )
 from tusd_server.settings import Settings
 from tusd_server.uploads.files import FinishedUploads
+
+TELLERS = 4
+"""Jobs that tell others something and run at once, beside those that examine media."""
 
 
 def make_worker(settings: Settings) -> Worker:
@@ -72,4 +76,5 @@ def make_worker(settings: Settings) -> Worker:
         rounds=(reconciler.run, sweeper.run, retention.run),
         waker=waker_for(settings.redis_url),
         pace=pace,
+        lanes=(Lane(frozenset({REGISTER, HOOK}), TELLERS),),
     )

@@ -4,6 +4,7 @@ from datetime import timedelta
 import pytest
 
 from processing.catalog import Catalog
+from processing.lanes import Kinds
 from processing.queue import Job, Queue
 from tests.records import FakeClock
 
@@ -72,6 +73,21 @@ def test_a_handicap_lets_others_go_first_for_so_long(queue: Queue, clock: FakeCl
     clock.advance(2)
     put(queue, "came too late")
     assert [claimed(queue).key for _ in range(3)] == ["came in time", "long", "came too late"]
+
+
+def test_only_the_kinds_that_are_wanted_are_claimed(queue: Queue) -> None:
+    for kind in ("process", "register", "hook"):
+        queue.put(kind, kind, {})
+    named = frozenset({"register", "hook"})
+    assert queue.claim(LEASE, Kinds(frozenset(), others=False)) is None
+    first = queue.claim(LEASE, Kinds(named, others=False))
+    assert first is not None
+    assert first.kind == "register"
+    other = queue.claim(LEASE, Kinds(named, others=True))
+    assert other is not None
+    assert other.kind == "process"
+    assert queue.claim(LEASE, Kinds(named, others=True)) is None
+    assert claimed(queue).kind == "hook"
 
 
 def test_what_comes_again_does_not_go_before_what_is_new(queue: Queue, clock: FakeClock) -> None:

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from processing.catalog import Catalog
+from hooks.posts import EmbeddedPosts
+from processing.catalog import REGISTER, Catalog
 from processing.declared import Declared
 from processing.examined import Examined
+from processing.lanes import Kinds, Lane, Lanes
+from processing.medium import Medium
 from processing.moments import utc_now
 from processing.patience import GiveUp, NotNow
 from processing.telling import tell
@@ -76,6 +79,30 @@ def test_as_many_jobs_run_at_once_as_allowed(catalog: Catalog, tmp_path: Path) -
     with at_work(worker_for(catalog, tmp_path, wait_for_the_others, concurrency=3)):
         for media_id in ids:
             reaches(catalog, media_id, "ready")
+
+
+def test_media_are_examined_while_everybody_that_is_told_hangs(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    answer = threading.Event()
+
+    def hang(self: EmbeddedPosts, medium: Medium) -> None:
+        assert answer.wait(30)
+
+    worker = worker_for(catalog, tmp_path, concurrency=1)
+    worker._lanes = Lanes(1, [Lane(frozenset({REGISTER}), 2)])
+    with pytest.MonkeyPatch.context() as slow:
+        slow.setattr(EmbeddedPosts, "register", hang)
+        with at_work(worker):
+            ids = [receive(catalog, tmp_path, f"u{n}", post_id="p1") for n in range(6)]
+            for media_id in ids:
+                reaches(catalog, media_id, "ready")
+            running = [job.state(utc_now()) for job in catalog.queue.waiting()]
+            assert sorted(running) == ["running"] * 2 + ["waiting"] * 4
+            answer.set()
+            for media_id in ids:
+                reaches(catalog, media_id, "registered")
+            has_no_jobs(catalog)
 
 
 def test_a_passing_fault_is_tried_again(catalog: Catalog, tmp_path: Path) -> None:
@@ -312,7 +339,7 @@ def test_stop_waits_for_the_job_that_runs(catalog: Catalog, tmp_path: Path) -> N
         return examine(source, declared, into)
 
     media_id = receive(catalog, tmp_path)
-    worker = worker_for(catalog, tmp_path, long)
+    worker = worker_for(catalog, tmp_path, long, concurrency=1)
     with at_work(worker) as thread:
         assert started.wait(30)
         receive(catalog, tmp_path, "u2")
@@ -356,10 +383,10 @@ def test_a_database_that_is_away_does_not_end_the_worker(
     monkeypatch.setattr("processing.worker.AFTER_DATABASE_ERROR_SECONDS", 0.01)
     claim, failures = catalog.queue.claim, iter([OSError("away"), OSError("away")])
 
-    def away_twice(lease_seconds: float) -> object:
+    def away_twice(lease_seconds: float, kinds: Kinds) -> object:
         for failure in failures:
             raise failure
-        return claim(lease_seconds)
+        return claim(lease_seconds, kinds)
 
     monkeypatch.setattr(catalog.queue, "claim", away_twice)
     media_id = receive(catalog, tmp_path)
