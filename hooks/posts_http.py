@@ -6,6 +6,7 @@ from datetime import UTC
 from typing import Any
 
 import requests
+from requests.utils import get_auth_from_url
 
 from hooks.posts import Post, registered_media
 from hooks.posts_answer import Answer, judge, read_answer
@@ -100,9 +101,16 @@ class HttpPosts:
                 data=body,
                 headers=headers,
                 timeout=self._timeout_seconds,
+                auth=_auth(self._url),
                 allow_redirects=False,
                 stream=True,
             ) as response:
                 return read_answer(response, self._timeout_seconds)
         except (requests.RequestException, OSError) as error:
             raise NotNow(f"The posts backend did not answer: {type(error).__name__}.") from error
+
+
+def _auth(url: str) -> Any:
+    """What the URL itself says; without this, requests would look into ~/.netrc."""
+    named = get_auth_from_url(url)
+    return named if any(named) else lambda request: request

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from base64 import b64encode
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,25 @@ def test_the_call_keeps_its_name_when_it_is_repeated(register: Any) -> None:
         register(receiver)
         register(receiver)
     assert len({got.headers["webhook-id"] for got in receiver.got}) == 1
+
+
+def test_a_password_comes_from_the_url_and_from_nowhere_else(
+    catalog: Catalog,
+    tmp_path: Path,
+    clock: FakeClock,
+    medium: Medium,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login root password of-something-else")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with Receiver() as receiver:
+        for url in (receiver.url, receiver.url.replace("//", "//tusd:pass%20word@")):
+            posts_at(url, catalog, tmp_path, clock).register(medium)
+    assert [got.headers.get("Authorization") for got in receiver.got] == [
+        None,
+        "Basic " + b64encode(b"tusd:pass word").decode(),
+    ]
 
 
 @pytest.mark.parametrize(
