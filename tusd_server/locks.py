@@ -138,7 +138,6 @@ class FileLocker:
         if not held.shared:
             # Meant for the last holders, by one who was killed before the lock was free.
             self._withdraw(upload_id)
-            self._withdraw(upload_id + _TO_SHARE)
         with self._guard:
             self._holdings[upload_id] = (*self._holders(upload_id), held)
         self._listen()

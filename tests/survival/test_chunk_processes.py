@@ -13,8 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from hooks.base import Hooks
+from hooks.events import RequestFacts
+from tests.desk import body_of
 from tests.live import ROOT
+from tests.services import wait_until
+from tusd_server.locks import FileLocker
 from tusd_server.storage.filesystem import FilesystemStore
+from tusd_server.uploads.service import Uploads
 
 SIZE = 3_000_001
 CHUNK = 100_000
@@ -30,13 +36,14 @@ import io, random, threading, time
 from pathlib import Path
 from hooks.base import Hooks
 from hooks.events import HookReply, RequestFacts
-from tusd_server.errors import UploadError
+from tusd_server.errors import UploadError, UploadNotFound
 from tusd_server.locks import FileLocker
 from tusd_server.storage.filesystem import FilesystemStore
 from tusd_server.uploads.body import PortableBody
 from tusd_server.uploads.chunked import Chunked
 from tusd_server.uploads.service import Uploads
 
+pause = float(sys.argv[6])
 data, upload, seed = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 whole = (data / "whole.bin").read_bytes()
 
@@ -47,7 +54,7 @@ class Told(Hooks):
 
 class Trickling(io.BytesIO):
     def read(self, size=-1):
-        time.sleep(0.004)
+        time.sleep(pause)
         return super().read(size)
 
 store = FilesystemStore(data / "store", durability="none")
@@ -66,6 +73,9 @@ def send(indexes):
             try:
                 chunked.put(upload, "alice", index, body, request)
                 break
+            except UploadNotFound:
+                print("gone", flush=True)
+                return
             except UploadError as error:
                 print("again", index, error, flush=True)
 
@@ -85,8 +95,12 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(data: Path, upload: str, seed: int = 0, how: str = "threads") -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", PUTS, str(data), upload, str(seed), how, str(CHUNK)]
+def start(
+    data: Path, upload: str, seed: int = 0, how: str = "threads", pause: float = 0.004
+) -> subprocess.Popen[str]:
+    """A process that sends all chunks; so many seconds lie between the blocks of each."""
+    numbers = [str(seed), how, str(CHUNK), str(pause)]
+    command = [sys.executable, "-c", PUTS, str(data), upload, *numbers]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
 
@@ -96,8 +110,10 @@ def begin(data: Path) -> str:
 
 
 @contextmanager
-def senders(data: Path, upload: str, *hows: str) -> Iterator[list[subprocess.Popen[str]]]:
-    children = [start(data, upload, seed, how) for seed, how in enumerate(hows)]
+def senders(
+    data: Path, upload: str, *hows: str, pause: float = 0.004
+) -> Iterator[list[subprocess.Popen[str]]]:
+    children = [start(data, upload, seed, how, pause) for seed, how in enumerate(hows)]
     try:
         yield children
     finally:
@@ -145,3 +161,21 @@ def test_processes_that_are_killed_leave_what_was_told(data: Path, seed: int) ->
     finished, content = stored(data, upload)
     assert finished
     assert content == (data / "whole.bin").read_bytes()
+
+
+def test_delete_stops_those_who_write_chunks_in_all_processes(data: Path) -> None:
+    """Each stops behind the block under way, and finds no upload when it tries again."""
+    upload = begin(data)
+    store = FilesystemStore(data / "store", durability="none")
+    with senders(data, upload, "threads", "gevent", pause=2.0) as children:
+        for child in children:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "began\n"
+        locker = FileLocker(data / "store", data / "requests", timeout_seconds=20.0)
+        wait_until(lambda: locker.held(upload), "A chunk on its way")
+        uploads = Uploads(store, locker, Hooks(), max_size=SIZE)
+        uploads.terminate(upload, "alice", body_of(b""), RequestFacts("", "", ""))
+        said = [child.communicate(timeout=SECONDS)[0] for child in children]
+    assert all(lines.count("gone") == 3 for lines in said)
+    assert [path.name for path in (data / "store").iterdir()] == [".tusd-server"]
+    assert list((data / "store" / ".tusd-server" / "chunks").iterdir()) == []

@@ -1,10 +1,13 @@
 """Which bytes of an upload in chunks are here."""
 
 from dataclasses import dataclass, replace
+from itertools import compress
 
 MISSING = 0
 WRITTEN = 1
 SYNCED = 2
+
+_MISSING_TO_ONE = bytes([1]) + bytes(255)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,10 @@ class Received:
     def missing(self) -> tuple[int, ...]:
         """The chunks that are not here as a whole, in order."""
         first = self.run // self.chunk_size
-        return tuple(i for i in range(first, self.total) if not self.has(i))
+        if self.run == self.length:
+            return ()
+        lacks = self.here[first:].translate(_MISSING_TO_ONE)
+        return tuple(compress(range(first, self.total), lacks))
 
     def bounds(self, index: int) -> tuple[int, int]:
         """Where a chunk begins and ends."""
