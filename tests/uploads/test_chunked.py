@@ -4,6 +4,7 @@ import hashlib
 import random
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +30,7 @@ from tusd_server.errors import (
     UploadTooLarge,
 )
 from tusd_server.hashing import Checksum
+from tusd_server.locks import Holder
 from tusd_server.storage.filesystem import FilesystemStore
 from tusd_server.uploads.body import Body, Ending, PortableBody
 from tusd_server.uploads.chunked import MOST_CHUNKS, Chunked, Progress
@@ -560,6 +562,47 @@ def test_one_who_does_not_let_go_keeps_the_last_chunk_out(desk: Desk) -> None:
     assert stored(desk, upload) == WHOLE
 
 
+def test_complete_between_the_look_and_the_lock(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last chunk, twice at once: the one that comes late writes nothing."""
+    upload = begin(desk)
+    for index in (0, 1):
+        put(desk, upload, index, chunk(index))
+    real = desk.locker.share
+
+    def late(upload_id: str, holder: Holder) -> AbstractContextManager[None]:
+        monkeypatch.undo()
+        put(desk, upload, 2, chunk(2))
+        return real(upload_id, holder)
+
+    monkeypatch.setattr(desk.locker, "share", late)
+    body = body_of(b"###")
+    assert put(desk, upload, 2, body).info.finished
+    assert body.ending is Ending.COMPLETE
+    assert stored(desk, upload) == WHOLE
+
+
+def test_complete_between_the_last_chunk_and_its_lock(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = begin(desk)
+    for index in (0, 1):
+        put(desk, upload, index, chunk(index))
+    real = desk.locker.hold
+
+    def late(upload_id: str, holder: Holder) -> AbstractContextManager[None]:
+        monkeypatch.undo()
+        put(desk, upload, 2, chunk(2))
+        return real(upload_id, holder)
+
+    monkeypatch.setattr(desk.locker, "hold", late)
+    heads = len(desk.hooks.heads)
+    assert put(desk, upload, 2, chunk(2)).info.finished
+    assert len(desk.hooks.heads) == heads + 1, "It is judged once."
+    assert stored(desk, upload) == WHOLE
+
+
 def test_handed_over_between_the_look_and_the_lock(
     files: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -568,15 +611,15 @@ def test_handed_over_between_the_look_and_the_lock(
         put(files, upload, index, chunk(index))
     store = files.store
     assert isinstance(store, FilesystemStore)
-    real = files.uploads.locker.share
+    real = files.locker.share
 
-    def late(upload_id: str, holder: object) -> object:
+    def late(upload_id: str, holder: Holder) -> AbstractContextManager[None]:
         monkeypatch.undo()
         put(files, upload, 2, chunk(2))
         store.hand_over(store.look(upload), store.root / "uploads" / "a.txt")
-        return real(upload_id, holder)  # type: ignore[arg-type]
+        return real(upload_id, holder)
 
-    monkeypatch.setattr(files.uploads.locker, "share", late)
+    monkeypatch.setattr(files.locker, "share", late)
     body = body_of(b"rld")
     after = put(files, upload, 2, body)
     assert after.info.finished
