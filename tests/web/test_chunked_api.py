@@ -215,6 +215,7 @@ def test_how_far_an_upload_has_come(alice: Tus, app: Flask, config: Settings) ->
         "total_chunks": 3,
         "missing_chunks": [0, 1, 2],
         "media": None,
+        "job": None,
     }
     send(alice, chunk(upload, 1))
     found = ask(alice, f"{upload}/status")
@@ -477,3 +478,23 @@ def test_a_form_without_its_end_is_told(alice: Tus) -> None:
     response = alice.send("POST", f"{UPLOAD}/chunk", {"Content-Type": FORM}, body)
     assert json_of(response, 400)["detail"] == "The form ends before its last boundary."
     assert ask(alice, f"{upload}/status")["missing_chunks"] == [0, 1, 2]
+
+
+def test_the_status_tells_what_is_done_for_the_medium(
+    alice: Tus, app: Flask, config: Settings
+) -> None:
+    upload = alice.create(len(MP4), metadata(filename="a.mp4"), MP4)
+
+    def job() -> Any:
+        return ask(alice, f"{upload}/status")["job"]
+
+    queue = catalog_of(app).queue
+    waiting = {"kind": "process", "state": "waiting", "step": None, "progress": None}
+    assert job() == waiting
+    running = queue.claim(60)
+    assert running is not None
+    assert queue.tell(running, "thumbnail", 5 / 6)
+    assert job() == {"kind": "process", "state": "running", "step": "thumbnail", "progress": 83}
+    assert queue.release(running)
+    run_jobs(app, config)
+    assert job() is None

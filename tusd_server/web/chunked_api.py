@@ -10,9 +10,11 @@ from typing import IO, Any, Self
 from flask import Blueprint, Response, json, request
 
 from hooks.post_finish import MEDIA_ID_HEADER
+from processing.catalog import PROCESS, REGISTER, Catalog
 from processing.declared import Declared
 from processing.judge import ACCEPTED
 from processing.medium import Medium
+from processing.moments import utc_now
 from processing.sniff import KINDS
 from tusd_server.auth import User
 from tusd_server.errors import (
@@ -35,7 +37,6 @@ from tusd_server.web import schemas
 from tusd_server.web.documents import rfc3339
 from tusd_server.web.intake import FormRooms
 from tusd_server.web.json_bodies import json_body
-from tusd_server.web.media_api import MediaApi
 from tusd_server.web.multipart import MOST_PARTS, MOST_TEXT_BYTES, Fields, Form, Part, PartBody
 from tusd_server.web.settling import status_for
 from tusd_server.web.tus import request_body, request_facts
@@ -122,11 +123,28 @@ class ChunkedApi:
         try:
             progress = self._chunked.progress(upload_id, user.id)
         except (UploadRefused, UploadGone, UploadNotFound) as over:
-            return _over_document(self._medium_instead(over, upload_id, user), self._rooms.media)
-        medium = self._rooms.catalog.by_upload(upload_id) if progress.info.finished else None
-        return _status_document(
-            progress, None if medium is None else self._rooms.media.document(medium)
+            medium = self._medium_instead(over, upload_id, user)
+            return self._status_document(_over(medium), medium)
+        finished = progress.info.finished
+        return self._status_document(
+            progress, self._rooms.catalog.by_upload(upload_id) if finished else None
         )
+
+    def _status_document(self, progress: Progress, medium: Medium | None) -> dict[str, Any]:
+        info = progress.info
+        under_way = "uploading" if progress.received_bytes else "pending"
+        return {
+            "upload_id": info.id,
+            "status": "completed" if info.finished else under_way,
+            "progress": _percent(progress.received_bytes, info.length, finished=info.finished),
+            "received_bytes": progress.received_bytes,
+            "total_bytes": info.length,
+            "chunk_size": progress.chunk_size,
+            "total_chunks": progress.total,
+            "missing_chunks": list(progress.missing),
+            "media": None if medium is None else self._rooms.media.document(medium),
+            "job": None if medium is None else _job_document(self._rooms.catalog, medium),
+        }
 
     def finalize(self, upload_id: str) -> Response:
         """POST /api/v1/media/upload/<id>/finalize: the medium of a complete upload, for a post."""
@@ -297,26 +315,22 @@ def _chunk_document(progress: Progress) -> dict[str, Any]:
     }
 
 
-def _status_document(progress: Progress, medium: dict[str, Any] | None) -> dict[str, Any]:
-    info = progress.info
-    under_way = "uploading" if progress.received_bytes else "pending"
-    return {
-        "upload_id": info.id,
-        "status": "completed" if info.finished else under_way,
-        "progress": _percent(progress.received_bytes, info.length, finished=info.finished),
-        "received_bytes": progress.received_bytes,
-        "total_bytes": info.length,
-        "chunk_size": progress.chunk_size,
-        "total_chunks": progress.total,
-        "missing_chunks": list(progress.missing),
-        "media": medium,
-    }
+def _over(medium: Medium) -> Progress:
+    """How far an upload came of which only the medium is left."""
+    return Progress(UploadInfo(medium.upload_id, medium.size, medium.size), medium.size)
 
 
-def _over_document(medium: Medium, media: MediaApi) -> dict[str, Any]:
-    """The status of an upload of which only the medium is left."""
-    info = UploadInfo(medium.upload_id, medium.size, medium.size)
-    return _status_document(Progress(info, medium.size), media.document(medium))
+def _job_document(catalog: Catalog, medium: Medium) -> dict[str, Any] | None:
+    """What is done for the medium now, or waits to be done; null when nothing is left."""
+    for job in catalog.queue.of_medium(medium.id):
+        if job.kind in (PROCESS, REGISTER):
+            return {
+                "kind": job.kind,
+                "state": job.state(utc_now()),
+                "step": job.step,
+                "progress": None if job.progress is None else int(100 * job.progress),
+            }
+    return None
 
 
 def _json(document: dict[str, Any], headers: Mapping[str, str]) -> Response:

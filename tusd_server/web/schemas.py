@@ -194,6 +194,15 @@ class MediaOut(Given):
     )
 
 
+class JobOut(Given):
+    """What is done for a medium now, or waits to be done."""
+
+    kind: Literal["process", "register"]
+    state: Literal["waiting", "running", "parked"]
+    step: str | None = Field(description="What is done or was done last; null before it is told.")
+    progress: int | None = Field(description="Percent of the work that lies behind the step.")
+
+
 class UploadStatusOut(Given):
     """How far an upload has come; of a tus upload the chunks are null and empty."""
 
@@ -206,6 +215,7 @@ class UploadStatusOut(Given):
     total_chunks: int | None
     missing_chunks: list[int]
     media: MediaOut | None = Field(description="The medium, once every byte is here.")
+    job: JobOut | None = Field(description="Its job; null when nothing is left to be done.")
 
 
 class MediaPage(Given):
