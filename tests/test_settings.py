@@ -129,6 +129,7 @@ URLS = [
     "http://app.example/\x7f",
 ]
 BAD: dict[str, list[str]] = {
+    "data_dir": ["~nobody at all/data"],
     "port": [*WHOLE, "65536", "99999999999"],
     "workers": SIDES,
     "log_level": ["", "loud", "INFO"],

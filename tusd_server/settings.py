@@ -145,10 +145,17 @@ def _urls(text: str) -> tuple[str, ...]:
     return urls
 
 
+def _path(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError("a path; there is no user of that name") from None
+
+
 def _folder(text: str) -> Path | None:
     if not text:
         return None
-    path = Path(text).expanduser()
+    path = _path(text)
     if not path.is_dir():
         raise ValueError("a folder that exists")
     return path
@@ -237,7 +244,7 @@ class Settings:
 
     data_dir: Path = _setting(
         lambda: Path("data"),
-        lambda text: Path(text).expanduser(),
+        _path,
         "Directory of uploads, finished media, database and secrets.",
     )
     host: str = _setting("127.0.0.1", _text, "Address to listen on.")
