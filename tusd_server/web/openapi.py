@@ -16,7 +16,7 @@ _REF = "#/components/schemas/{model}"
 _PARAMETER = re.compile(r"{(\w+)}")
 BINARY: Json = {"type": "string", "format": "binary"}
 TEXT: Json = {"type": "string"}
-_PLAIN: Json = {"application/json": {"type": "object"}, "text/html": TEXT}
+_PLAIN: Json = {"application/json": {"type": "object"}, "text/html": TEXT, "text/event-stream": {}}
 
 
 @dataclass(frozen=True, slots=True)
