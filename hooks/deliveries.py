@@ -4,17 +4,20 @@ A job is one event for one receiver, so that one that is away does not make the 
 everything twice. It is put before the client has its answer, and the worker delivers it.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from hooks.events import HookEvent, HookName
+from hooks.events import HookEvent
 from hooks.transport import Away, Call, Transport
 from processing.patience import GiveUp, NotNow
 from processing.queue import Job, Order, Queue
 from processing.wake import Waker
 
 HOOK = "hook"
-TOLD_AFTERWARDS: tuple[HookName, ...] = ("post-create", "post-finish", "post-terminate")
+LEAVE_ALONE_SECONDS = 5.0
 
 # Whoever reads the queue must not be able to act as the client. Those that are forwarded are
 # wanted, so they stay.
@@ -56,7 +59,13 @@ class Deliveries:
             Order(
                 HOOK,
                 f"{HOOK}:{event.name}:{event.upload.id}:{taker.name}",
-                {"name": event.name, "id": event.message_id, "to": taker.name, "event": document},
+                {
+                    "name": event.name,
+                    "id": event.message_id,
+                    "to": taker.name,
+                    "upload_id": event.upload.id,
+                    "event": document,
+                },
             )
             for taker in takers
         ]
@@ -75,9 +84,12 @@ class Deliveries:
 class Deliverer:
     """Does the jobs of the kind HOOK; each may be done again, with the same message id."""
 
-    def __init__(self, transports: Sequence[Transport]) -> None:
-        """Those for which jobs were put."""
+    def __init__(
+        self, transports: Sequence[Transport], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Those for which jobs were put; `clock` counts seconds."""
         self._transports: Mapping[str, Transport] = {each.name: each for each in transports}
+        self._absences = {each.name: Absence(clock) for each in transports}
 
     def run(self, job: Job) -> str:
         """Deliver, and say to whom. NotNow while the receiver is away, GiveUp without one."""
@@ -88,8 +100,37 @@ class Deliverer:
         call = Call(job.payload["name"], str(job.payload["id"]), job.payload["event"])
         if not transport.takes(call.name):
             raise GiveUp(f"The hook {to} does not take {call.name} any more.")
-        try:
+        with self._absences[to].try_it():
             transport.deliver(call)
-        except Away as error:
-            raise NotNow(str(error), after_seconds=error.after_seconds) from error
         return f"delivered to {to}"
+
+
+class Absence:
+    """Keeps all but one from waiting for a receiver that is away: media need their workers."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """The receiver is taken for present."""
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._away_since: float | None = None
+        self._somebody_asks = False
+
+    @contextlib.contextmanager
+    def try_it(self) -> Iterator[None]:
+        """Deliver within; NotNow, without a try, when another one has just failed."""
+        with self._lock:
+            if self._away_since is not None:
+                just_now = self._clock() - self._away_since < LEAVE_ALONE_SECONDS
+                if just_now or self._somebody_asks:
+                    raise NotNow("The receiver was away a moment ago.")
+            self._somebody_asks = True
+        away = False
+        try:
+            yield
+        except Away as error:
+            away = True
+            raise NotNow(str(error), after_seconds=error.after_seconds) from error
+        finally:
+            with self._lock:
+                self._away_since = self._clock() if away else None
+                self._somebody_asks = False

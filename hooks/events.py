@@ -120,7 +120,7 @@ class RequestFacts:
             "Method": self.method,
             "URI": self.uri,
             "RemoteAddr": self.remote_addr,
-            "Header": {_go_name(name): list(values) for name, values in self.headers.items()},
+            "Header": {field_name(name): list(values) for name, values in self.headers.items()},
         }
 
 
@@ -227,5 +227,6 @@ class HookUnavailable(Exception):
         self.reply = reply
 
 
-def _go_name(name: str) -> str:
+def field_name(name: str) -> str:
+    """The name of a header as Go writes it, which is one way for all ways to write it."""
     return "-".join(part.capitalize() for part in name.split("-"))

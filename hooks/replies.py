@@ -6,11 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hooks.events import NO_REPLY, POST_KEY, CreateReply, HookReply
-from processing.medium import is_post_id
-
-PLACE_BYTES = 1024
-PLACE_NAME_BYTES = 100
+from hooks.events import NO_REPLY, POST_KEY, CreateReply, HookReply, field_name
+from processing.medium import is_post_id, is_wanted_place
 
 # "field-name = token", "field-value": visible characters, blanks and tabs between them.
 # https://www.rfc-editor.org/rfc/rfc9110#section-5
@@ -28,7 +25,6 @@ _OURS = frozenset(
         "upload-offset",
     }
 )
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 
 
 class BadReply(Exception):
@@ -132,7 +128,7 @@ def _headers(given: dict[str, str] | None) -> dict[str, str]:
         if _FIELD_NAME.fullmatch(name) is None or _FIELD_VALUE.fullmatch(value) is None:
             raise BadReply(f"Header has {name!r}, which is no header of HTTP")
         if name.lower() not in _OURS:
-            headers[name] = value.strip()
+            headers[field_name(name)] = value.strip()
     return headers
 
 
@@ -147,14 +143,9 @@ def _place(path: str | None) -> str | None:
     """The path, if it stays in the folder that it is relative to, and hides nowhere."""
     if path is None:
         return None
-    names = path.split("/")
-    plain = all(
-        name and name[0] not in ".~" and len(name.encode("utf-8", "replace")) <= PLACE_NAME_BYTES
-        for name in names
-    )
-    if not plain or _CONTROL.search(path) or len(path.encode("utf-8", "replace")) > PLACE_BYTES:
+    if not is_wanted_place(path):
         raise BadReply(
-            f"Storage.Path is {path[:PLACE_NAME_BYTES]!r}; it must be relative and made of plain "
+            f"Storage.Path is {path[:100]!r}; it must be relative and made of plain "
             "names, none of which begins with a dot or a tilde"
         )
     return path

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import get_auth_from_url
 
 from hooks.events import HookName
 from hooks.signing import Signer
@@ -48,7 +49,7 @@ class WebHook:
         self._forward = {name.lower(): name for name in forward_headers}
         self._signer = signer
         self._sleep = sleep
-        self._session = _session()
+        self._session = _session(url)
 
     @property
     def name(self) -> str:
@@ -134,8 +135,12 @@ class WebHook:
         return {n: value for n, value in wanted.items() if n.lower() not in _NEVER_FORWARDED}
 
 
-def _session() -> requests.Session:
+def _session(url: str) -> requests.Session:
     session = requests.Session()
+    # What the URL itself says, or nothing: requests would look into ~/.netrc, and what it finds
+    # there takes the place of a client's Authorization.
+    named = get_auth_from_url(url)
+    session.auth = named if any(named) else lambda request: request
     # One receiver's cookie must not go out with another upload's event.
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     adapter = HTTPAdapter(pool_connections=1, pool_maxsize=POOLED_CONNECTIONS)

@@ -20,6 +20,8 @@ Status = Literal[
     "rejected",
     "failed",
 ]
+PLACE_BYTES = 1024
+PLACE_NAME_BYTES = 100
 POST_ID_LENGTH = 255
 
 _MEDIA_IDS = uuid.UUID("6c1f0c2e-6a53-5d0b-9a64-5f1b7f0d9e21")
@@ -37,6 +39,21 @@ def media_id_for(upload_id: str) -> str:
 def is_post_id(text: str) -> bool:
     """Whether a client may name a post so: 1 to 255 printable characters."""
     return 0 < len(text) <= POST_ID_LENGTH and text.isprintable()
+
+
+def is_wanted_place(path: str) -> bool:
+    """Whether a medium may be wanted there: a relative path of names, none of them hidden.
+
+    A name has at most 100 bytes and does not begin with a dot, or with the tilde of folders of
+    ours; the path has at most 1024 bytes.
+    """
+    names = path.split("/")
+    plain = all(
+        name and name[0] not in ".~" and len(name.encode("utf-8", "replace")) <= PLACE_NAME_BYTES
+        for name in names
+    )
+    fits = len(path.encode("utf-8", "replace")) <= PLACE_BYTES
+    return plain and fits and path.isprintable() and "\\" not in path
 
 
 @dataclass(frozen=True, slots=True)

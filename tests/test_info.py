@@ -63,6 +63,8 @@ def test_questions() -> None:
         UploadInfo(id="a", length=0, owner="ünïcode 🎉 \x00 \"'\\"),
         replace(INFO, path="/data/uploads/alice/20261122_123005_a.png"),
         replace(INFO, refusal=Refusal("type_not_allowed", "Send an image.")),
+        replace(INFO, refusal=Refusal("no", "No.", 422, (("X-Why", "a"), ("X-B", "c")))),
+        replace(INFO, accepted=True, place="teams/red/a.jpg"),
         replace(INFO, length=None),
         replace(INFO, owner=None, created_at=None),
         replace(INFO, concat="partial", partial=True),

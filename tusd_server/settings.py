@@ -132,19 +132,6 @@ def _several(read: Callable[[str], Any], most: int = 8) -> Callable[[str], tuple
     return read_all
 
 
-def _urls(text: str) -> tuple[str, ...]:
-    urls = _list(_text(text))
-    for url in urls:
-        try:
-            parts = urlsplit(url)
-            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        except ValueError:
-            usable = False
-        if not usable:
-            raise ValueError("URLs such as https://hooks.example.com/tus, separated by commas")
-    return urls
-
-
 def _path(text: str) -> Path:
     try:
         return Path(text).expanduser()
@@ -161,13 +148,14 @@ def _folder(text: str) -> Path | None:
     return path
 
 
-_EVENTS = tuple(name for name in get_args(HookName) if name != "first-bytes")
+EVENTS: tuple[str, ...] = tuple(name for name in get_args(HookName) if name != "first-bytes")
+"""The events that hooks outside of this program may get."""
 
 
 def _events(text: str) -> tuple[str, ...]:
     names = _list(text)
-    if not set(names) <= set(_EVENTS):
-        raise ValueError("some of " + ", ".join(_EVENTS))
+    if not set(names) <= set(EVENTS):
+        raise ValueError("some of " + ", ".join(EVENTS))
     return names
 
 
@@ -215,6 +203,10 @@ def _http_url(text: str) -> str:
     if not usable or not text.isprintable() or " " in text:
         raise ValueError(wanted)
     return text
+
+
+def _urls(text: str) -> tuple[str, ...]:
+    return tuple(_http_url(url) for url in _list(text))
 
 
 def _optional_url(text: str) -> str | None:

@@ -90,6 +90,7 @@ def test_json_is_one_document_a_line(
     assert document == {
         "id": job.id,
         "kind": "process",
+        "key": f"process:{medium.id}",
         "media_id": medium.id,
         "state": "parked",
         "attempts": 1,
@@ -230,3 +231,11 @@ def test_nothing_is_made_in_an_empty_directory(cli: Cli, tmp_path: Path) -> None
     done = cli("jobs", "--data-dir", empty)
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 1)
     assert list(empty.iterdir()) == []
+
+
+def test_a_hooks_delivery_shows_its_upload(
+    config: Settings, catalog: Catalog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalog.queue.put("hook", "hook:post-create:u7:box", {"upload_id": "u7"})
+    assert jobs(config, failed_only=False, as_json=False) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[1:3] == ["hook", "u7"]

@@ -2,7 +2,15 @@ import pytest
 
 from hooks.base import Hooks
 from hooks.dispatcher import Dispatcher
-from hooks.events import HookEvent, HookName, HookRejected, HookReply, UploadFacts
+from hooks.events import (
+    CreateReply,
+    HookEvent,
+    HookName,
+    HookRejected,
+    HookReply,
+    Stop,
+    UploadFacts,
+)
 from tests.records import START
 
 BEFORE = ("pre_create", "first_bytes", "pre_finish", "pre_terminate")
@@ -106,3 +114,73 @@ def test_the_answer_has_all_headers_and_the_true_media_id() -> None:
 @pytest.mark.parametrize("method", BEFORE + AFTER)
 def test_a_hook_that_overrides_nothing_does_nothing(method: str) -> None:
     call(Dispatcher([Hooks()], hand_over), method)
+
+
+class Changer(Hooks):
+    """Answers with fixed replies and notes the metadata that it is asked about."""
+
+    def __init__(self, change: CreateReply | None = None, reply: HookReply | None = None) -> None:
+        self.change = change
+        self.reply = reply
+        self.saw: list[dict[str, str]] = []
+
+    def pre_create(self, event: HookEvent) -> CreateReply | None:
+        self.saw.append(dict(event.upload.metadata))
+        return self.change
+
+    def pre_finish(self, event: HookEvent) -> HookReply | None:
+        return self.reply
+
+    def pre_terminate(self, event: HookEvent) -> HookReply | None:
+        return self.reply
+
+
+def test_each_is_asked_about_the_upload_as_those_before_changed_it() -> None:
+    first = Changer(
+        CreateReply("a", {"k": "1"}, "x/y", HookReply({"A": "1", "B": "1"}, 200, "one"))
+    )
+    second = Changer(None)
+    third = Changer(CreateReply(id="b", reply=HookReply({"B": "3"}, body="three")))
+    changed = Dispatcher([first, second, third], hand_over).pre_create(event())
+    assert [hook.saw for hook in (first, second, third)] == [[{}], [{"k": "1"}], [{"k": "1"}]]
+    reply = HookReply({"A": "1", "B": "3"}, 200, "three")
+    assert changed == CreateReply("b", {"k": "1"}, "x/y", reply)
+
+
+@pytest.mark.parametrize("method", ["pre_finish", "pre_terminate"])
+def test_what_several_put_into_the_answer_is_merged(method: str) -> None:
+    hooks = [
+        Changer(reply=HookReply({"A": "1"}, 202)),
+        Changer(),
+        Changer(reply=HookReply({}, 203)),
+    ]
+    name: HookName = method.replace("_", "-")  # type: ignore[assignment]
+    assert getattr(Dispatcher(hooks, hand_over), method)(event(name)) == HookReply({"A": "1"}, 203)
+
+
+def test_only_what_somebody_overrides_is_wanted() -> None:
+    dispatcher = Dispatcher([Hooks(), Changer()], hand_over)
+    assert dispatcher.wants("pre-finish")
+    assert not dispatcher.wants("post-receive")
+    assert not Dispatcher([], hand_over).wants("pre-finish")
+
+
+class Stopper(Hooks):
+    """Wants to stop, or fails."""
+
+    def __init__(self, stop: Stop | None) -> None:
+        self.stop = stop
+
+    def post_receive(self, event: HookEvent) -> Stop | None:
+        if self.stop is None:
+            raise OSError("broken")
+        return self.stop
+
+
+def test_one_that_wants_to_stop_is_enough() -> None:
+    stops = [Stop(HookReply(body="first")), Stop(HookReply(body="second"))]
+    hooks = [Stopper(None), Stopper(stops[0]), Stopper(stops[1])]
+    assert Dispatcher(hooks, hand_over).post_receive(event("post-receive")) == stops[0]
+    assert (
+        Dispatcher([Stopper(None), Hooks()], hand_over).post_receive(event("post-receive")) is None
+    )

@@ -1,9 +1,10 @@
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from hooks.deliveries import Deliveries
-from hooks.events import HookEvent, UploadFacts
+from hooks.deliveries import HOOK, Deliveries
+from hooks.events import HookEvent, HookName, UploadFacts
 from hooks.post_finish import HandOver, received_from
+from hooks.transport import Call
 from processing.catalog import Catalog
 from processing.medium import media_id_for
 from tests.records import START, known
@@ -72,3 +73,37 @@ def test_an_unusable_post_id_of_an_old_upload_costs_the_post_and_not_the_file() 
     received = received_from(upload(post_id="p" * 300))
     assert received.post_id is None
     assert received.metadata["post_id"] == "p" * 300
+
+
+class Box:
+    """A receiver of everything, which nobody calls here."""
+
+    name = "box"
+
+    def takes(self, name: HookName) -> bool:
+        return True
+
+    def ask(self, call: Call) -> bytes:
+        raise AssertionError
+
+    def deliver(self, call: Call) -> None:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("is_partial", [False, True])
+def test_receivers_get_their_jobs_with_the_record(catalog: Catalog, is_partial: bool) -> None:
+    deliveries = Deliveries([Box()], catalog.queue, Bell())
+    hand_over = HandOver(catalog, Bell(), deliveries)
+    for _ in range(2):
+        hand_over(HookEvent("post-finish", upload(is_partial=is_partial)))
+    keys = [job.key for job in catalog.queue.waiting() if job.kind == HOOK]
+    assert keys == ["hook:post-finish:u1:box"]
+
+
+def test_a_record_that_is_there_tells_nobody_again(catalog: Catalog) -> None:
+    hand_over = HandOver(catalog, Bell(), Deliveries([Box()], catalog.queue, Bell()))
+    hand_over(HookEvent("post-finish", upload()))
+    while (job := catalog.queue.claim(60.0)) is not None:
+        assert catalog.queue.done(job)
+    hand_over(HookEvent("post-finish", upload()))
+    assert catalog.queue.waiting() == []

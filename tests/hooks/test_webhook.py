@@ -1,7 +1,9 @@
+import base64
 import json
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -154,3 +156,18 @@ def test_only_what_is_enabled_is_taken() -> None:
     hook = webhook("http://host/", enabled=("pre-finish",))
     assert hook.takes("pre-finish")
     assert not hook.takes("pre-create")
+
+
+def test_passwords_come_from_the_url_alone(
+    there: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login wrong password wrong\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    asked = call(Authorization="Bearer t")
+    webhook(there.url, forward_headers=("Authorization",)).ask(asked)
+    webhook(there.url.replace("//", "//user:word@")).ask(asked)
+    assert [seen.headers["authorization"] for seen in there.seen] == [
+        "Bearer t",
+        "Basic " + base64.b64encode(b"user:word").decode(),
+    ]

@@ -5,6 +5,8 @@ import io
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ from tusclient.exceptions import TusCommunicationError, TusUploadFailed
 
 from hooks.signing import Signer
 from tests.conftest import Start
-from tests.live import Live
+from tests.live import ROOT, Live
 from tests.media import make_jpeg
 from tests.raw import OCTETS, Answer, Client, eventually, jpeg_bytes, metadata_header
 from tests.receivers import Receiver, Says, Seen, receiver
@@ -613,3 +615,62 @@ def test_stopping_the_server_does_not_wait_for_a_hook_for_ever(start_server: Sta
             server.stop()
             assert time.monotonic() - started < 20
         release.set()
+
+
+PLUGIN = """
+from hooks.base import Hooks
+from hooks.events import CreateReply, HookRejected, HookReply
+
+class Sundays(Hooks):
+    def pre_create(self, event):
+        if event.upload.metadata.get("day") == "Sunday":
+            raise HookRejected("sunday", "Not on Sundays.", "forbidden")
+        return CreateReply(reply=HookReply({"X-Day": "any other"}))
+"""
+
+
+def install(folder: Path, target: str) -> dict[str, str]:
+    """Lay a package with one entry point into a folder; the environment that finds it."""
+    about = folder / "sundays-1.0.dist-info"
+    about.mkdir(parents=True)
+    (folder / "sundays_of_tests.py").write_text(PLUGIN)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: sundays\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[tusd_server.hooks]\nsundays = {target}\n")
+    return {"PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"}
+
+
+def test_a_python_hook_of_another_package(start_server: Start, tmp_path: Path) -> None:
+    environ = install(tmp_path / "site", "sundays_of_tests:Sundays")
+    client = Client(start_server(workers=1, environ=environ))
+    answer = create(client, day="Sunday")
+    assert (answer.status, answer.text) == (403, "Not on Sundays.\n")
+    assert create(client, day="Monday")["x-day"] == "any other"
+
+
+def test_a_python_hook_that_cannot_be_loaded_is_said_at_the_start(tmp_path: Path) -> None:
+    environ = {**os.environ, **install(tmp_path / "site", "sundays_of_tests:Mondays")}
+    command = [sys.executable, "-m", "tusd_server", "serve", "--port", "0"]
+    done = subprocess.run(
+        [*command, "--data-dir", str(tmp_path / "data")],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "tusd-server: The hook 'sundays' (sundays_of_tests:Mondays) could"
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_a_program_that_is_not_enabled_is_named_at_the_start(
+    start_server: Start, tmp_path: Path
+) -> None:
+    for name in ("pre-create", "pre-finish"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    server = start_server(workers=1, hooks_dir=tmp_path)
+    assert "The hook pre-finish is not run" in server.log()
+    assert "The hook pre-create is not run" not in server.log()

@@ -41,6 +41,26 @@ def test_a_finished_upload_without_a_record_gets_one(catalog: Catalog, tmp_path:
     assert len(catalog.queue.waiting()) == 3
 
 
+def test_one_that_cannot_be_recorded_now_keeps_no_other_waiting(
+    catalog: Catalog, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def record(upload: Received) -> None:
+        if upload.upload_id == "odd":
+            raise OSError("its hook is away")
+        catalog.receive(upload)
+
+    round_ = Reconciler(
+        catalog=catalog,
+        shelf=Shelf(tmp_path),
+        finished_uploads=lambda: [received("odd"), received("even")],
+        work_dir=tmp_path / "work",
+        record=record,
+    )
+    assert round_.record_uploads() == 1
+    assert catalog.by_upload("even") is not None
+    assert "upload odd could not be recorded late: its hook is away" in caplog.text
+
+
 def test_files_of_published_media_go(catalog: Catalog, tmp_path: Path) -> None:
     made = [published_medium(catalog, tmp_path, upload_id) for upload_id in ("u1", "u2")]
     round_ = reconciler(catalog, tmp_path)

@@ -138,3 +138,20 @@ def test_a_link_is_removed_and_not_followed(shelf: Shelf, tmp_path: Path) -> Non
     shelf.prepare("uploads/alice/link").symlink_to(tmp_path / "secret")
     assert shelf.remove(["uploads/alice/link"]) == 1
     assert (tmp_path / "secret").exists()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "path"),
+    [
+        ("a.png", "uploads/a.jpg"),
+        ("teams/red team/holi day.jpg", "uploads/teams/red team/holi_day.jpg"),
+        ("teams/no extension", "uploads/teams/no_extension.jpg"),
+    ],
+)
+def test_a_wanted_place_takes_the_place_of_user_and_moment(
+    shelf: Shelf, wanted: str, path: str
+) -> None:
+    first, own = shelf.destinations("alice", START, "IMG.JPG", ".jpg", "u1", wanted=wanted)
+    assert first.path == path
+    assert first.thumbnail_path == path.replace(".jpg", ".thumb.jpg")
+    assert own.path.startswith(path.removesuffix(".jpg") + "-")

@@ -414,3 +414,25 @@ def test_a_crash_around_the_stripping_changes_nothing_in_the_end(
     assert room.shelved() == {VIDEO: b"bytes", THUMBNAIL: b"a small picture"}
     assert known(room.catalog, medium.id).size == 5
     assert not (room.folder / "u1").exists()
+
+
+def test_kinds_that_are_about_no_medium_are_done_by_others(room: Room) -> None:
+    tasks = Tasks(
+        catalog=room.catalog,
+        examine=examine,
+        files=room.files,
+        shelf=room.shelf,
+        posts=room.posts,
+        work_dir=room.folder / "work",
+        others={"bell": lambda job: f"rang {job.payload['times']} times"},
+    )
+    room.catalog.queue.put("bell", "bell:1", {"times": 3})
+    assert room.run(tasks) == "rang 3 times"
+
+
+def test_a_medium_goes_where_a_hook_wants_it(room: Room) -> None:
+    medium = room.receive()
+    (room.folder / "u1.wanted").write_text("teams/red/film.avi")
+    assert room.run(room.tasks()) == "ready"
+    assert known(room.catalog, medium.id).path == "uploads/teams/red/film.mp4"
+    assert (room.folder / "uploads" / "teams" / "red" / "film.mp4").read_bytes() == b"the bytes"

@@ -13,6 +13,7 @@ from tusd_server.errors import (
     UnsupportedVersion,
     UploadError,
     UploadRefused,
+    UploadRejected,
     WrongFields,
 )
 from tusd_server.info import UploadInfo
@@ -145,3 +146,38 @@ def test_a_clients_own_text_comes_back_short_and_harmless(alice: Tus, name: str)
     assert len(response.text) < 300
     assert response.text.isascii()
     assert response.text.count("\n") == 1
+
+
+ANSWERED = UploadRejected(
+    '{"price": 5}',
+    status=402,
+    headers=(("Content-Type", "application/json"), ("X-Price", "5")),
+)
+
+
+def test_a_hook_words_the_answers_of_tus(tmp_path: Path) -> None:
+    with failing(tmp_path, ANSWERED) as app:
+        answer = Tus(app).get("/files/u1")
+        assert (answer.status_code, answer.json) == (402, {"price": 5})
+        assert answer.headers["X-Price"] == "5"
+        head = Tus(app).head("u1")
+        assert (head.status_code, head.data, head.headers["X-Price"]) == (402, b"", "5")
+
+
+def test_the_json_api_words_its_own_answers(tmp_path: Path) -> None:
+    with make_app(settings(tmp_path)) as app:
+
+        def refuse() -> None:
+            raise ANSWERED
+
+        app.add_url_rule("/api/v1/refused", view_func=refuse)
+        answer = Tus(app).get("/api/v1/refused")
+        assert (answer.status_code, answer.mimetype) == (402, "application/problem+json")
+        assert answer.headers["X-Price"] == "5"
+
+
+def test_statuses_that_nobody_knows_and_those_without_a_body(tmp_path: Path) -> None:
+    for status, body in ((499, b"No."), (204, b"")):
+        with failing(tmp_path / str(status), UploadRejected("No.", status=status)) as app:
+            answer = Tus(app).get("/files/u1")
+            assert (answer.status_code, answer.data) == (status, body)

@@ -98,7 +98,7 @@ def _row(job: Job, now: datetime) -> str:
     return _ROW.format(
         job.id,
         printable(job.kind),
-        printable(job.media_id or "-"),
+        printable(job.media_id or str(job.payload.get("upload_id", "-"))),
         job.state(now),
         job.attempts,
         span((now - job.created_at).total_seconds()),
@@ -119,6 +119,7 @@ def _document(job: Job, now: datetime) -> dict[str, Any]:
     return {
         "id": job.id,
         "kind": job.kind,
+        "key": job.key,
         "media_id": job.media_id,
         "state": state,
         "attempts": job.attempts,

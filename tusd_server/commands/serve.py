@@ -6,6 +6,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 from types import FrameType
 
 from flask import Flask
@@ -13,7 +14,7 @@ from flask import Flask
 from tusd_server.app import make_plugins
 from tusd_server.auth import Auth, User, make_token
 from tusd_server.secret import secret_of
-from tusd_server.settings import Settings
+from tusd_server.settings import EVENTS, Settings
 from tusd_server.supervisor import Supervisor, listen, programs
 
 READY_SECONDS = 60.0
@@ -25,6 +26,7 @@ def serve(settings: Settings, *, with_worker: bool) -> int:
     Raises BadSetting when the address cannot be used, or a hook of another package not be loaded.
     """
     make_plugins()
+    _name_idle_hooks(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     listener = listen(settings.host, settings.port)
     port = listener.getsockname()[1]
@@ -48,6 +50,14 @@ def serve(settings: Settings, *, with_worker: bool) -> int:
     supervisor.run()
     _say("Stopped.")
     return 0
+
+
+def _name_idle_hooks(settings: Settings) -> None:
+    """Say which programs will not be run, since that looks like an error of theirs."""
+    for name in EVENTS:
+        idle = settings.hooks_dir is not None and name not in settings.hooks_enabled
+        if idle and (Path(str(settings.hooks_dir)) / name).exists():
+            _say(f"The hook {name} is not run, because TUSD_HOOKS_ENABLED does not name it.")
 
 
 def _ensure_secret(settings: Settings) -> None:

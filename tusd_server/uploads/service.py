@@ -20,6 +20,7 @@ from hooks.events import (
     RequestFacts,
     Stop,
 )
+from processing.medium import is_wanted_place
 from tusd_server.errors import (
     BadHeader,
     BodyBroken,
@@ -355,6 +356,8 @@ class Uploads:
             info = replace(info, id=change.id)
         if change.metadata is not None:
             info = replace(info, metadata_header=Metadata.from_text(change.metadata).to_header())
+        if change.place is not None and not is_wanted_place(change.place):
+            raise hook_failure(f"A hook wants a medium at {change.place[:100]!r}, no plain path.")
         return replace(info, place=change.place)
 
     def _check_free(self, upload_id: str) -> None:
