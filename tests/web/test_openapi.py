@@ -1,6 +1,7 @@
 """The reference: every route is in it, what it says is true, and the page shows it plainly."""
 
 import html
+import json
 import re
 from html.parser import HTMLParser
 from typing import Any
@@ -120,6 +121,12 @@ def test_the_page_tells_every_operation(page: str, api: dict[str, Any]) -> None:
             assert html.escape(operation["summary"]).replace("&#x27;", "&#39;") in page
     for name in api["components"]["schemas"]:
         assert f'id="schema-{name}"' in page
+
+
+def test_the_page_shows_examples_as_they_are_sent(page: str, api: dict[str, Any]) -> None:
+    init = api["paths"]["/api/v1/media/upload/init"]["post"]["requestBody"]["content"]
+    shown = json.dumps(init["application/json"]["example"], indent=2)
+    assert html.escape(shown).replace("&quot;", "&#34;") in page
 
 
 def test_the_page_can_be_read_in_the_dark(page: str) -> None:

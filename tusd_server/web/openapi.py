@@ -66,7 +66,7 @@ def document(operations: Iterable[Operation], version: str, server_url: str) -> 
         "info": {
             "title": "tusd-server",
             "version": version,
-            "description": "Media uploads: resumable by tus 1.0 at `/files/`, or by the forms and "
+            "description": "Media uploads: resumable by tus 1.0 at /files/, or by the forms and "
             "chunks below. Sizes are bytes, durations seconds, times RFC 3339 in UTC.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
@@ -81,7 +81,7 @@ def document(operations: Iterable[Operation], version: str, server_url: str) -> 
                     "type": "http",
                     "scheme": "bearer",
                     "bearerFormat": "JWT",
-                    "description": "Claims `sub` (the user) and `staff`; not asked for with "
+                    "description": "Claims sub (the user) and staff; not asked for with "
                     "TUSD_AUTH=off.",
                 }
             },

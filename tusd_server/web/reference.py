@@ -55,8 +55,8 @@ OPERATIONS: Final = (
         "In any order, several at once, and again after a break. Nothing of a chunk is kept that "
         "does not come whole. It costs least with the chunk as the last part of the form.",
         form={
-            "upload_id": {"type": "string", "minLength": 1},
-            "chunk_index": {"type": "integer", "minimum": 0},
+            "upload_id": {"type": "string", "minLength": 1, "description": "Of `init`."},
+            "chunk_index": {"type": "integer", "minimum": 0, "description": "The first is 0."},
             "chunk": _BYTES,
         },
         form_required=("upload_id", "chunk_index", "chunk"),

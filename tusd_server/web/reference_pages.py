@@ -29,7 +29,8 @@ def reference_blueprint(version: str) -> Blueprint:
 
     @blueprint.get("/docs")
     def docs() -> Response:
-        page = render_template("api_docs.html", api=found(request.script_root or "/"))
+        api = found(request.script_root or "/")
+        page = render_template("api_docs.html", api=api, pretty=_pretty)
         response = Response(page, mimetype="text/html")
         response.headers["Content-Security-Policy"] = (
             f"default-src 'none'; style-src {' '.join(_hashes(page))}; base-uri 'none'; "
@@ -45,3 +46,7 @@ def _hashes(page: str) -> list[str]:
     """What a Content-Security-Policy has to know of the page's own styles."""
     digests = [hashlib.sha256(style.encode()).digest() for style in _STYLE.findall(page)]
     return [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
+
+
+def _pretty(example: object) -> str:
+    return json.dumps(example, indent=2)
