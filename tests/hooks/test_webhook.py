@@ -1,5 +1,6 @@
 import base64
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -171,3 +172,20 @@ def test_passwords_come_from_the_url_alone(
         "Bearer t",
         "Basic " + base64.b64encode(b"user:word").decode(),
     ]
+
+
+def test_the_check_of_a_signature_in_the_documentation_holds() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "hooks.md").read_text(encoding="utf-8")
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.S) if "hmac" in block]
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 - our own page
+    body = b'{"Type": "post-finish"}'
+    signed = Signer(KEY).sign("msg_1", body)
+    assert names["verified"](signed, body, KEY) == "msg_1"
+    for headers, sent in (
+        (signed, body + b" "),
+        ({**signed, "webhook-id": "msg_2"}, body),
+        (Signer(KEY, clock=lambda: time.time() - 400).sign("msg_1", body), body),
+    ):
+        with pytest.raises(ValueError, match="not from our"):
+            names["verified"](headers, sent, KEY)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError, TusUploadFailed
 
@@ -615,6 +616,50 @@ def test_stopping_the_server_does_not_wait_for_a_hook_for_ever(start_server: Sta
             server.stop()
             assert time.monotonic() - started < 20
         release.set()
+
+
+def in_chunks(server: Live, content: bytes) -> tuple[str, list[requests.Response]]:
+    """Upload in three chunks by the media API, the last one first; the id and the answers."""
+    size = len(content) // 3 + 1
+    api, headers = (
+        f"{server.url}/api/v1/media/upload",
+        {"Authorization": f"Bearer {server.token()}"},
+    )
+    asked = {"file_name": "a.jpg", "file_size": len(content), "content_type": "image/jpeg"}
+    begun = requests.post(
+        f"{api}/init", json={**asked, "chunk_size": size}, headers=headers, timeout=30
+    )
+    upload_id = begun.json()["upload_id"]
+    answers = [
+        requests.post(
+            f"{api}/chunk",
+            data={"upload_id": upload_id, "chunk_index": index},
+            files={"chunk": content[index * size : (index + 1) * size]},
+            headers=headers,
+            timeout=30,
+        )
+        for index in (2, 1, 0)
+    ]
+    return upload_id, answers
+
+
+def test_chunks_of_the_media_api_fire_the_same(hooked: Live, there: Receiver) -> None:
+    upload_id, answers = in_chunks(hooked, jpeg_bytes(SIZE))
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    finished = there.wait_for("post-finish", upload_id)
+    assert finished.upload["Offset"] == SIZE
+    there.wait_for("post-create", upload_id)
+    there.wait_for("post-receive", upload_id, 3)
+    assert len(there.told("pre-finish", upload_id)) == 1
+
+
+def test_chunks_of_the_media_api_are_rejected_as_problems(hooked: Live, there: Receiver) -> None:
+    there.on("pre-finish", Says(REJECTS))
+    upload_id, answers = in_chunks(hooked, jpeg_bytes(SIZE))
+    assert [answer.status_code for answer in answers] == [200, 200, 422]
+    assert answers[2].headers["Content-Type"] == "application/problem+json"
+    assert answers[2].json()["detail"] == "No faces, please."
+    assert Client(hooked).ask("HEAD", f"/files/{upload_id}").status == 422
 
 
 PLUGIN = """
