@@ -10,8 +10,8 @@ that hold the same job do no harm.
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -31,7 +31,7 @@ from sqlalchemy import (
 from processing import turns
 from processing.database import Database
 from processing.declared import Declared
-from processing.examined import Derivative, Examined, Thumbnail
+from processing.examined import GAVE_UP, Derivative, Examined, Thumbnail
 from processing.medium import Change, Medium, Place, Received, Status, media_id_for
 from processing.migrations import migrate
 from processing.moments import Clock, utc_now
@@ -43,6 +43,7 @@ from processing.usage import Usage, usage_within
 
 PROCESS = "process"
 REGISTER = "register"
+DERIVE = "derive"
 CLEAR = "clear"
 ALL_BUT_DELETED: tuple[Status, ...] = (
     "received",
@@ -55,6 +56,9 @@ ALL_BUT_DELETED: tuple[Status, ...] = (
 )
 
 Arrival = tuple[Mapping[str, Any], Sequence[Order]]
+
+WITH_FILES: tuple[Status, ...] = ("ready", "registered", "failed")
+"""States in which the files lie on the shelf and are to stay there."""
 
 _BATCH = 500
 _SINCE = func.coalesce(media.c.registered_at, media.c.received_at)
@@ -222,6 +226,8 @@ class Catalog:
             of_post = select(media.c.post_id).where(media.c.id == media_id)
             if connection.scalar(of_post) is not None:
                 self._put_job(connection, REGISTER, media_id)
+            if any(each.status == "pending" for each in examined.derivatives):
+                self._put_job(connection, DERIVE, media_id, turns.LAST)
             return True
 
         return self.database.write(work)
@@ -248,6 +254,32 @@ class Catalog:
             return bool(connection.scalar(of_post) == post_id)
 
         return self.database.write(work)
+
+    def derived(self, media_id: str, made: Iterable[Derivative]) -> bool:
+        """Put these in the place of those with the same names.
+
+        False, and nothing is changed, for a medium whose files are gone or about to go.
+        """
+        by_name = {each.name: each for each in made}
+        return self.database.write(
+            lambda connection: self._derived(
+                connection, media_id, lambda each: by_name.get(each.name, each)
+            )
+        )
+
+    def _derived(
+        self, connection: Connection, media_id: str, change: Callable[[Derivative], Derivative]
+    ) -> bool:
+        query = select(media.c.derivatives).where(
+            media.c.id == media_id, media.c.status.in_(WITH_FILES)
+        )
+        # PostgreSQL would else let two workers overwrite each other's list.
+        row = connection.execute(query.with_for_update()).one_or_none()
+        if row is None:
+            return False
+        changed = [change(Derivative(**each)) for each in row.derivatives or ()]
+        values = {"derivatives": _derivatives_json(changed)}
+        return self._change_within(connection, media_id, WITH_FILES, values)
 
     def registered(self, media_id: str, backend_id: str | None = None) -> bool:
         """Ready (or failed at the registration) -> registered, under the backend's own name."""
@@ -355,7 +387,8 @@ class Catalog:
     def failed(self, job: Job, reason: Reason | None, error: str) -> bool:
         """Received, processing, ready or failed -> failed, its job parked with `error`, as one.
 
-        Without a reason only the job is parked: the medium does not depend on it. False, and
+        Without a reason only the job is parked: the medium does not depend on it, and its
+        pending derivatives are given up. False, and
         nothing is changed, when the job has another worker by now.
         """
 
@@ -366,6 +399,8 @@ class Catalog:
                 values = {"status": "failed", "reasons": _reasons_json([reason])}
                 allowed: Sequence[Status] = ("received", "processing", "ready", "failed")
                 self._change_within(connection, str(job.media_id), allowed, values)
+            if job.kind == DERIVE:
+                self._derived(connection, str(job.media_id), _given_up)
             return True
 
         return self.database.write(work)
@@ -498,6 +533,12 @@ def _examined_values(examined: Examined) -> dict[str, Any]:
 
 def _derivatives_json(derivatives: Iterable[Derivative]) -> list[dict[str, Any]]:
     return [asdict(derivative) for derivative in derivatives]
+
+
+def _given_up(derivative: Derivative) -> Derivative:
+    if derivative.status != "pending":
+        return derivative
+    return replace(derivative, status="failed", reason=GAVE_UP)
 
 
 def _reasons_json(reasons: Iterable[Reason]) -> list[dict[str, str]]:

@@ -25,4 +25,6 @@ def clear(catalog: Catalog, shelf: Shelf, media: Iterable[Medium]) -> int:
             logger.exception("medium %s: its files could not be deleted", medium.id)
             continue
         cleared += catalog.deleted(medium.id)
+        # A rendition may have been put there meanwhile; from the mark on, none is.
+        shelf.remove(medium.paths)
     return cleared

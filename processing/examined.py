@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+GAVE_UP = "gave_up"
+"""The reason of derivatives whose job was parked; its replay makes them after all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
@@ -26,8 +29,8 @@ class Derivative:
     `name` is unique within its medium. `path` is relative to the data directory; it is
     reserved, and a file lies there only when the status is `ready`. `pending` ones are being
     made after the medium is ready. `reason` is None for these two, else a code:
-    `ffmpeg_missing`, `encoder_missing` (skipped), `no_frame`, `unreadable`, `timeout`,
-    `crashed`, `too_large`, `gave_up` (failed).
+    `ffmpeg_missing`, `encoder_missing`, `sandbox_missing` (skipped), `no_frame`, `unreadable`,
+    `timeout`, `crashed`, `too_large`, `gave_up` (failed).
     """
 
     name: str

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from processing.clamd import Clamd
 from processing.declared import Declared
+from processing.deriving import planned
 from processing.examined import Derivative, Examined
 from processing.limits import Limits
 from processing.pictures import EXTENSIONS
@@ -70,7 +71,7 @@ class Pipeline:
         for number, step in enumerate(self.steps):
             tell(step.__module__.rpartition(".")[2], number / len(self.steps))
             case = step(case)
-        return replace(_summary(case), derivatives=self._sizes(case, into))
+        return replace(_summary(case), derivatives=(*self._sizes(case, into), *self._later(case)))
 
     def _sizes(self, case: Case, into: Path) -> tuple[Derivative, ...]:
         """Write the thumbnail and its further sizes; describe the latter."""
@@ -87,6 +88,9 @@ class Pipeline:
             size = picture.width, picture.height, len(picture.data)
             found.append(Derivative(name, f"image/{form}", path.name, *size))
         return tuple(found)
+
+    def _later(self, case: Case) -> tuple[Derivative, ...]:
+        return planned(self.recipe, self.tools) if case.video is not None else ()
 
 
 def _summary(case: Case) -> Examined:

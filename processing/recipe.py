@@ -7,6 +7,7 @@ Format = Literal["jpeg", "webp"]
 
 THUMBNAIL: Final = "thumbnail"
 """What the thumbnail's file is called while it is made, and how its further sizes begin."""
+STORYBOARD: Final = "storyboard"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ kills the whole group at the end. Safe to use from several threads.
 """
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -14,8 +15,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
@@ -60,6 +61,28 @@ class Finished:
     log: str
 
 
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What one child may have instead of the usual; None is the usual.
+
+    `cpu_seconds` counts all its threads, `file_bytes` is its longest file. `writes` is the one
+    file that it may write: there already, and where neither Landlock nor seccomp is at hand, not
+    the only one. `nice` makes it give way to others.
+    """
+
+    cpu_seconds: int | None = None
+    file_bytes: int | None = None
+    writes: Path | None = None
+    nice: int = 0
+
+    def document(self) -> dict[str, object]:
+        """As the child reads it."""
+        return asdict(self) | {"writes": self.writes and str(self.writes)}
+
+
+USUAL: Final = Allowance()
+
+
 def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -88,12 +111,20 @@ class Sandbox:
         answer: dict[str, Any] = reply["answer"]
         return answer
 
-    def run(self, argv: Sequence[str], most_output: int = MOST_OUTPUT) -> Finished:
+    def run(
+        self,
+        argv: Sequence[str],
+        most_output: int = MOST_OUTPUT,
+        allowance: Allowance = USUAL,
+        hear: Callable[[bytes], None] | None = None,
+    ) -> Finished:
         """Run a program, given by its absolute path, under the child's limits and filter.
 
-        Raises as `ask` does; an exit status of the program's own is the caller's to judge.
+        `hear` gets its output piece by piece, while it runs. Raises as `ask` does; an exit
+        status of the program's own is the caller's to judge.
         """
-        done = self._start({"task": "exec", "argv": list(argv)}, most_output)
+        request = {"task": "exec", "argv": list(argv), "allowance": allowance.document()}
+        done = self._start(request, most_output, hear)
         if done.status in _BROKEN_INSTALLATION:
             raise SandboxBroken(f"{argv[0]} cannot run (status {done.status}): {done.log}")
         return done
@@ -102,7 +133,17 @@ class Sandbox:
         """Tell whether seccomp keeps children from the network and from writing files."""
         return bool(self.ask("confinement")["seccomp"])
 
-    def _start(self, request: Mapping[str, object], most_output: int) -> Finished:
+    def may_write(self) -> bool:
+        """Tell whether an Allowance of one file to write can be had."""
+        found = self.ask("confinement")
+        return bool(found["landlock"] or not found["seccomp"])
+
+    def _start(
+        self,
+        request: Mapping[str, object],
+        most_output: int,
+        hear: Callable[[bytes], None] | None = None,
+    ) -> Finished:
         text = json.dumps({**request, "parent": os.getpid()}).encode()
         with (
             self.slots,
@@ -111,7 +152,7 @@ class Sandbox:
             _spawned(empty, log) as child,
         ):
             with _deadline(child, self.timeout_seconds) as late:
-                stdout = _exchange(child, text, most_output + 1)
+                stdout = _exchange(child, text, most_output + 1, hear)
                 if len(stdout) > most_output:
                     raise SandboxFailure("output", f"more than {most_output} bytes")
                 # Not reaped yet: until then the group's number cannot become another's.
@@ -182,14 +223,25 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def _exchange(child: subprocess.Popen[bytes], request: bytes, most: int) -> bytes:
+def _exchange(
+    child: subprocess.Popen[bytes],
+    request: bytes,
+    most: int,
+    hear: Callable[[bytes], None] | None,
+) -> bytes:
     """Send the request and read until the child closes its output or has sent `most` bytes."""
     if child.stdin is None or child.stdout is None:
         raise SandboxBroken("The child has no pipes.")
     with contextlib.suppress(BrokenPipeError):
         child.stdin.write(request)
         child.stdin.close()
-    return child.stdout.read(most)
+    if hear is None or not isinstance(child.stdout, io.BufferedReader):
+        return child.stdout.read(most)
+    heard = bytearray()
+    while len(heard) < most and (piece := child.stdout.read1(most - len(heard))):
+        hear(piece)
+        heard += piece
+    return bytes(heard)
 
 
 def _kill_group(child: subprocess.Popen[bytes]) -> None:

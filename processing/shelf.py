@@ -21,6 +21,7 @@ TOKEN_LENGTH = 8
 _PLAIN_USER = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._@-]{0,63}")
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 # Characters that a shell, Windows or a URL would take for something else than a name.
+_LIKE_OURS = re.compile(re.escape(FOLDER_SUFFIX) + "(?=/|$)", re.IGNORECASE)
 _AWKWARD = re.compile(r"""[\s<>:"'|?*$&;`#%{}\[\]^~!()=+,]+""")
 
 
@@ -59,6 +60,8 @@ class Shelf:
             stem = f"{moment}_{safe_name(file_name, extension).removesuffix(extension)}"
         else:
             inner, _, last = wanted.rpartition("/")
+            # A folder must not be taken for that of another medium's derivatives.
+            inner = _LIKE_OURS.sub("_more", inner)
             folder = f"{UPLOADS}/{inner}" if inner else UPLOADS
             stem = safe_name(last, extension).removesuffix(extension)
         stems = [f"{folder}/{each}" for each in (stem, f"{stem}-{own}")]

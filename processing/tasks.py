@@ -14,18 +14,25 @@ holds it. So the order is fixed, and each step finds its own earlier result:
 7. register       tells the posts backend, which knows the medium's id if it was told before
 8. registered     the end; a crash between 7 and 8 repeats 7
 
+What takes long is made after the medium is ready, by a job of its own:
+
+1. derive         writes only into a private folder
+2. move           to a name that follows from the medium's; moved again, it replaces its like
+3. derived        the record gains it; a crash between 2 and 3 repeats 1
+
 Where the record ends at `rejected` or `deleted`, the record is written first and the
 files go after it: the repeated job reads the state and removes what is left.
 """
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from processing.catalog import CLEAR, PROCESS, REGISTER, Catalog
+from processing.catalog import CLEAR, DERIVE, PROCESS, REGISTER, WITH_FILES, Catalog
 from processing.declared import Declared
+from processing.deriving import products
 from processing.examined import Derivative, Examined
 from processing.medium import Medium, Place, folder_of
 from processing.patience import GiveUp, NotNow
@@ -41,6 +48,9 @@ from processing.telling import tell
 Examine = Callable[[Path, Declared, Path], Examined]
 """Examines a file as declared, and writes its pictures into a folder, as Pipeline.examine does."""
 Errand = Callable[[Job], str]
+
+Derive = Callable[[Path, Sequence[Derivative], Path], Sequence[Derivative]]
+"""Makes derivatives of a file in a folder, as Deriver.make does."""
 
 JOB_FOLDER_PREFIX = "job-"
 
@@ -82,6 +92,7 @@ class Tasks:
         shelf: Shelf,
         posts: PostsBackend,
         work_dir: Path,
+        derive: Derive | None = None,
         others: Mapping[str, Errand] | None = None,
     ) -> None:
         """`work_dir` lies on the filesystem of the shelf, so that results move by rename.
@@ -97,8 +108,10 @@ class Tasks:
         self._by_kind = {
             PROCESS: self._process,
             REGISTER: self._register,
+            DERIVE: self._derive,
             CLEAR: self._clear,
         }
+        self._make = derive
         self._others = dict(others or {})
 
     def run(self, job: Job) -> str:
@@ -175,6 +188,24 @@ class Tasks:
             self._catalog.refused(medium.id, rejection.reasons)
             return
         self._catalog.registered(medium.id, backend_id)
+
+    def _derive(self, medium: Medium) -> None:
+        """Make what is pending, one after the other; each is in the record once it is there."""
+        if self._make is None or medium.path is None:
+            raise NotNow("This worker makes no derivatives.")
+        self._work_dir.mkdir(parents=True, exist_ok=True)
+        for wanted in products(medium.derivatives):
+            if self._medium(medium.id).status not in WITH_FILES:
+                return
+            with tempfile.TemporaryDirectory(
+                prefix=JOB_FOLDER_PREFIX, dir=self._work_dir
+            ) as folder:
+                made = self._make(self._shelf.full(medium.path), wanted, Path(folder))
+                shelved = self._shelve(made, Path(folder), medium.path)
+            if not self._catalog.derived(medium.id, shelved):
+                # Its files are gone, or about to go, and nobody else knows of this one.
+                self._shelf.remove([folder_of(medium.path)])
+                return
 
     def _clear(self, medium: Medium) -> None:
         """Nothing beyond what `_settle` does for a medium that is deleted."""

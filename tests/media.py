@@ -222,6 +222,13 @@ def make_webm(path: Path, seconds: float = 2, live: bool = False) -> Path:
     return path
 
 
+def make_odd_webm(path: Path) -> Path:
+    """319 x 177 px."""
+    codec = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8")
+    _ffmpeg(*_test_picture(1, "319x177", 15), *codec, "-f", "webm", path)
+    return path
+
+
 def make_matroska(path: Path) -> Path:
     _ffmpeg(*_test_picture(1, "320x240", 15), *_H264, "-f", "matroska", path)
     return path

@@ -19,7 +19,7 @@ from processing.moments import Clock, utc_now
 from processing.recipe import THUMBNAIL
 from processing.reconciler import Reconciler
 from processing.shelf import Shelf
-from processing.tasks import Examine, Tasks
+from processing.tasks import Derive, Examine, Tasks
 from processing.wake import PollingWaker
 from processing.worker import Pace, Worker
 from tests.services import ServiceMissing, postgres_server
@@ -167,7 +167,12 @@ def catalog(database_url: str, clock: FakeClock) -> Iterator[Catalog]:
 
 
 def worker_for(
-    catalog: Catalog, folder: Path, pipeline: Examine = examine, **pace: float
+    catalog: Catalog,
+    folder: Path,
+    pipeline: Examine = examine,
+    *,
+    derive: Derive | None = None,
+    **pace: float,
 ) -> Worker:
     """A worker over one data directory, with embedded posts and a pace fit for tests."""
     shelf = Shelf(folder)
@@ -179,6 +184,7 @@ def worker_for(
         shelf=shelf,
         posts=EmbeddedPosts(catalog, shelf),
         work_dir=work_dir,
+        derive=derive,
     )
     nothing: list[Received] = []
     reconciler = Reconciler(

@@ -90,6 +90,9 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "thumbnail_side": ("320", 320),
     "thumbnail_format": ("webp", "webp"),
     "thumbnail_sizes": ("320, 1280,320", (320, 1280)),
+    "storyboard": ("on", 25),
+    "renditions": ("480p, 1080", (480, 1080)),
+    "rendition_timeout_seconds": ("5", 5.0),
 }
 # What a setting cannot be without.
 COMPANIONS = {"posts_url": {"posts_secret": SECRET}}
@@ -189,6 +192,9 @@ BAD: dict[str, list[str]] = {
     "thumbnail_side": [*SIDES, "4097"],
     "thumbnail_format": ["", "png", "JPEG"],
     "thumbnail_sizes": ["five", "0", "320;640", "4097", "1,2,3,4,5,6,7,8,9"],
+    "storyboard": ["", "yes", "101", "-1", "2.5"],
+    "renditions": ["hd", "720i", "100p", "4320p", "p"],
+    "rendition_timeout_seconds": SECONDS,
 }
 
 

@@ -122,6 +122,22 @@ def _side(text: str) -> int:
     return number
 
 
+def _tiles(text: str) -> int:
+    number = {"off": 0, "on": 25}.get(text)
+    if number is None:
+        number = _plain_int(text) if text.isdigit() else 101
+    if number > 100:
+        raise ValueError("on, off, or a number of frames up to 100")
+    return number
+
+
+def _lines(text: str) -> int:
+    number = _plain_int(text.removesuffix("p"))
+    if not 144 <= number <= 2160:
+        raise ValueError("a shorter side from 144p to 2160p, such as 720p")
+    return number
+
+
 def _several(read: Callable[[str], Any], most: int = 8) -> Callable[[str], tuple[Any, ...]]:
     def read_all(text: str) -> tuple[Any, ...]:
         values = tuple(dict.fromkeys(read(part) for part in _list(text)))
@@ -497,6 +513,20 @@ class Settings:
         _several(_side),
         "Longest sides of further pictures, such as `320,1280`: derivatives `thumbnail-320` and "
         "so on, none larger than the original; at most 8.",
+    )
+    storyboard: int = _setting(
+        0,
+        _tiles,
+        "Most frames in the storyboard of a video, 1 to 100; `on` is 25, `off` (or 0) makes none.",
+    )
+    renditions: tuple[int, ...] = _setting(
+        (),
+        _several(_lines),
+        "H.264 copies of videos by their shorter side, such as `720p` or `480p,1080p`; none is "
+        "larger than the original.",
+    )
+    rendition_timeout_seconds: float = _setting(
+        900.0, _seconds, "Longest run of the child process that makes one rendition, in seconds."
     )
 
     @classmethod

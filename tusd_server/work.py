@@ -1,8 +1,9 @@
 """make_worker: the table of contents of a worker process."""
 
 from hooks.deliveries import HOOK, Deliverer
-from processing.catalog import REGISTER, Catalog
+from processing.catalog import DERIVE, REGISTER, Catalog
 from processing.clamd import Address, Clamd
+from processing.deriving import Deriver
 from processing.lanes import Lane
 from processing.pipeline import Pipeline
 from processing.reconciler import Reconciler
@@ -36,14 +37,16 @@ def make_worker(settings: Settings) -> Worker:
     work_dir = settings.state_dir / "work"
     store, locker = make_store(settings), make_locker(settings)
     files = FinishedUploads(store, locker, catalog)
+    tools = Tools.found()
     pipeline = Pipeline(
         settings.limits,
-        Tools.found(),
+        tools,
         settings.media_timeout_seconds,
         strip_metadata=settings.strip_metadata,
         clamd=Clamd(Address.from_text(settings.clamav)) if settings.clamav else None,
         recipe=settings.recipe,
     )
+    deriver = Deriver(settings.limits, tools, settings.media_timeout_seconds, settings.recipe)
     tasks = Tasks(
         catalog=catalog,
         examine=pipeline.examine,
@@ -51,6 +54,7 @@ def make_worker(settings: Settings) -> Worker:
         shelf=shelf,
         posts=make_posts(settings, catalog, shelf),
         work_dir=work_dir,
+        derive=deriver.make,
         others={HOOK: Deliverer(make_transports(settings)).run},
     )
     uploads = make_uploads(settings, store, locker, catalog, shelf)
@@ -76,5 +80,9 @@ def make_worker(settings: Settings) -> Worker:
         rounds=(reconciler.run, sweeper.run, retention.run),
         waker=waker_for(settings.redis_url),
         pace=pace,
-        lanes=(Lane(frozenset({REGISTER, HOOK}), TELLERS),),
+        lanes=(
+            Lane(frozenset({REGISTER, HOOK}), TELLERS),
+            # A transcode takes minutes, and must not stand in the way of what is new.
+            Lane(frozenset({DERIVE}), 1),
+        ),
     )

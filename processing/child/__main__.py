@@ -29,7 +29,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     from processing.child.confine import confine
 
     may_exec = request["task"] == "exec"
-    confined = confine(request["parent"], may_exec=may_exec)
+    confined = confine(request["parent"], may_exec=may_exec, **request.get("allowance", {}))
     if may_exec:
         os.execv(request["argv"][0], request["argv"])  # noqa: S606
     if request["task"] == "image":
@@ -44,7 +44,9 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         from processing.child.stripping import strip
 
         return strip(**request["arguments"])
-    return {"seccomp": confined}
+    from processing.child.landlock import landlock_version
+
+    return {"seccomp": confined, "landlock": landlock_version() > 0}
 
 
 def main() -> int:

@@ -6,8 +6,10 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
+
+from processing.child.landlock import landlock_version, write_only
 
 MIB: Final = 1024 * 1024
 
@@ -45,13 +47,24 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 
 
-def confine(parent: int, *, may_exec: bool) -> bool:
+def confine(
+    parent: int,
+    *,
+    may_exec: bool,
+    cpu_seconds: int | None = None,
+    file_bytes: int | None = None,
+    writes: str | None = None,
+    nice: int = 0,
+) -> bool:
     """Set the limits and the system call filter on this process and all that it becomes.
 
     Return whether the filter is in force; where seccomp is missing the limits hold alone.
-    Ends the process at once when `parent`, the process that asked, is already gone.
+    Ends the process at once when `parent`, the process that asked, is already gone. `writes` is
+    the one file that may be written, where Landlock sees to it that no other is.
     """
-    _limit_resources()
+    wanted = {"RLIMIT_CPU": cpu_seconds, "RLIMIT_FSIZE": file_bytes}
+    _limit_resources(LIMITS | {name: most for name, most in wanted.items() if most})
+    os.nice(nice)
     if not sys.platform.startswith("linux"):
         return False
     libc = ctypes.CDLL(None, use_errno=True)
@@ -59,11 +72,16 @@ def confine(parent: int, *, may_exec: bool) -> bool:
     if os.getppid() != parent:
         os._exit(1)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    return _filter_calls(may_exec)
+    landlock = writes is not None and landlock_version() > 0
+    # Landlock comes second, for it would keep the filter's library from being found.
+    filtered = _filter_calls(may_exec, read_only=not landlock)
+    if landlock and not write_only(str(writes)):
+        _load_filter((), read_only=True)
+    return filtered
 
 
-def _limit_resources() -> None:
-    for name, wanted in LIMITS.items():
+def _limit_resources(limits: Mapping[str, int]) -> None:
+    for name, wanted in limits.items():
         number = getattr(resource, name)
         hard = resource.getrlimit(number)[1]
         limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
@@ -79,9 +97,9 @@ def seal() -> bool:
     return _load_filter(OPENING, read_only=False)
 
 
-def _filter_calls(may_exec: bool) -> bool:
+def _filter_calls(may_exec: bool, read_only: bool) -> bool:
     denied = (*NETWORK, *OTHERS, *CHANGING_FILES, *(() if may_exec else EXECUTING))
-    return _load_filter(denied, read_only=True)
+    return _load_filter(denied, read_only=read_only)
 
 
 def _load_filter(denied: Sequence[str], *, read_only: bool) -> bool:

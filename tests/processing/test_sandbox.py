@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from processing.child.confine import LIMITS
-from processing.sandbox import Sandbox, SandboxBroken, SandboxFailure, SandboxRefusal
+from processing.sandbox import Allowance, Sandbox, SandboxBroken, SandboxFailure, SandboxRefusal
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -187,3 +187,49 @@ def test_the_child_refuses_a_parent_that_is_already_gone() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, b"")
+
+
+def test_one_file_may_be_written_and_no_other(tmp_path) -> None:
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    for path in (mine, other):
+        path.write_text("before")
+    code = f"""
+mine, other = {str(mine)!r}, {str(other)!r}
+for path, mode in ((mine, "w"), (other, "r+"), (other, "w"), ("new", "w")):
+    try:
+        open(path, mode).write("after")
+    except OSError as error:
+        print(error.errno)
+"""
+    done = Sandbox(20).run([sys.executable, "-c", code], allowance=Allowance(writes=mine))
+    assert (mine.read_text(), other.read_text()) == ("after", "before")
+    assert done.stdout == b"13\n13\n13\n"
+
+
+@pytest.mark.parametrize("name", [name for name in FORBIDDEN if name not in ("create", "append")])
+def test_a_file_to_write_opens_no_other_door(tmp_path, name: str) -> None:
+    (tmp_path / "mine").touch()
+    allowance = Allowance(writes=tmp_path / "mine")
+    done = Sandbox(20).run([sys.executable, "-c", FORBIDDEN[name]], allowance=allowance)
+    assert done.status == 1
+    assert "PermissionError" in done.log
+
+
+def test_time_and_size_may_be_others() -> None:
+    code = (
+        "import resource, os\n"
+        "print([resource.getrlimit(each)[0] for each in (resource.RLIMIT_CPU,"
+        " resource.RLIMIT_FSIZE, resource.RLIMIT_AS)], os.nice(0))"
+    )
+    allowance = Allowance(cpu_seconds=77, file_bytes=5000, nice=10)
+    done = Sandbox(20).run([sys.executable, "-c", code], allowance=allowance)
+    assert done.stdout == f"[77, 5000, {LIMITS['RLIMIT_AS']}] 10\n".encode()
+
+
+def test_output_is_heard_while_it_comes() -> None:
+    heard: list[bytes] = []
+    done = Sandbox(20).run(["/bin/sh", "-c", "echo one; sleep 0.3; echo two"], hear=heard.append)
+    assert heard == [b"one\n", b"two\n"]
+    assert done.stdout == b"one\ntwo\n"
+    with pytest.raises(SandboxFailure):
+        Sandbox(20).run(["/bin/cat", "/dev/zero"], most_output=1000, hear=heard.append)

@@ -155,3 +155,25 @@ def test_a_wanted_place_takes_the_place_of_user_and_moment(
     assert first.path == path
     assert first.thumbnail_path == path.replace(".jpg", ".thumb.jpg")
     assert own.path.startswith(path.removesuffix(".jpg") + "-")
+
+
+def test_a_folder_of_derivatives_goes_with_all_in_it(shelf: Shelf) -> None:
+    for name in ("720p.mp4", "storyboard.vtt"):
+        shelf.prepare(f"uploads/alice/a.more/{name}").write_text("x")
+    shelf.prepare("uploads/alice/a.mp4").write_text("x")
+    assert shelf.remove(["uploads/alice/a.mp4", "uploads/alice/a.more"]) == 3
+    assert shelf.remove(["uploads/alice/a.mp4", "uploads/alice/a.more"]) == 0
+    assert list(shelf.full("uploads/alice/a").parent.iterdir()) == []
+
+
+def test_a_link_to_a_folder_is_not_followed(shelf: Shelf, tmp_path: Path) -> None:
+    (tmp_path / "kept.more").mkdir()
+    (tmp_path / "kept.more/secret").write_text("keep")
+    shelf.prepare("uploads/alice/a.more").symlink_to(tmp_path / "kept.more")
+    shelf.remove(["uploads/alice/a.more"])
+    assert (tmp_path / "kept.more/secret").exists()
+
+
+def test_no_medium_gets_into_anothers_folder_of_derivatives(shelf: Shelf) -> None:
+    places = shelf.destinations("alice", START, "a", ".mp4", "u1", wanted="x/b.more/c.MORE/a.more")
+    assert places[0].path == "uploads/x/b_more/c_more/a.mp4"

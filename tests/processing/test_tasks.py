@@ -1,10 +1,12 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from processing.catalog import Catalog
+from processing.cleanup import clear
 from processing.declared import Declared
 from processing.examined import Derivative, Examined
 from processing.medium import Medium
@@ -14,7 +16,8 @@ from processing.queue import Job
 from processing.reasons import Reason, Rejected
 from processing.shelf import Shelf
 from processing.steps.strip import STRIPPED
-from processing.tasks import Tasks
+from processing.tasks import Derive, Tasks
+from processing.turns import LAST
 from tests.records import EXAMINED, NO_THUMBNAIL, FolderFiles, examine, known, received
 
 BROKEN = Reason("unreadable", "The file is broken; send another.")
@@ -55,7 +58,11 @@ class Room:
     shelf: Shelf
     posts: Posts
 
-    def tasks(self, pipeline: Callable[[Path, Declared, Path], Examined] = examine) -> Tasks:
+    def tasks(
+        self,
+        pipeline: Callable[[Path, Declared, Path], Examined] = examine,
+        derive: Derive | None = None,
+    ) -> Tasks:
         return Tasks(
             catalog=self.catalog,
             examine=pipeline,
@@ -63,6 +70,7 @@ class Room:
             shelf=self.shelf,
             posts=self.posts,
             work_dir=self.folder / "work",
+            derive=derive,
         )
 
     def receive(self, upload_id: str = "u1", **changes: object) -> Medium:
@@ -436,3 +444,140 @@ def test_a_medium_goes_where_a_hook_wants_it(room: Room) -> None:
     assert room.run(room.tasks()) == "ready"
     assert known(room.catalog, medium.id).path == "uploads/teams/red/film.mp4"
     assert (room.folder / "uploads" / "teams" / "red" / "film.mp4").read_bytes() == b"the bytes"
+
+
+PENDING = Derivative("720p", "video/mp4", "720p.mp4", None, None, None, "pending")
+RENDITION = f"{MORE}/720p.mp4"
+
+
+def promise(source: Path, declared: Declared, into: Path) -> Examined:
+    return replace(examine(source, declared, into), derivatives=(PENDING,))
+
+
+def transcode(source: Path, wanted: Sequence[Derivative], into: Path) -> Sequence[Derivative]:
+    assert source.read_bytes() == b"the bytes"
+    assert [each.name for each in wanted] == ["720p"]
+    (into / "720p.mp4").write_bytes(b"smaller")
+    return [Derivative("720p", "video/mp4", "720p.mp4", 1280, 720, 7)]
+
+
+def test_a_rendition_is_made_once_the_medium_is_ready(room: Room) -> None:
+    medium = room.receive()
+    tasks = room.tasks(promise, transcode)
+    assert room.run(tasks) == "ready"
+    (pending,) = known(room.catalog, medium.id).derivatives
+    assert pending == replace(PENDING, path=RENDITION)
+    assert not (room.folder / RENDITION).exists()
+    (job,) = room.catalog.queue.waiting()
+    assert (job.kind, job.rank_at - job.visible_at) == ("derive", LAST)
+    assert room.run(tasks) == "ready"
+    (done,) = known(room.catalog, medium.id).derivatives
+    assert done == Derivative("720p", "video/mp4", RENDITION, 1280, 720, 7)
+    assert room.shelved()[RENDITION] == b"smaller"
+    assert list((room.folder / "work").iterdir()) == []
+
+
+def test_a_failed_rendition_leaves_the_medium_as_it_is(room: Room) -> None:
+    medium = room.receive(post_id="p1")
+    failed = Derivative("720p", "video/mp4", "720p.mp4", None, None, None, "failed", "timeout")
+    tasks = room.tasks(promise, lambda *_: [failed])
+    assert [room.run(tasks) for _ in range(3)] == ["ready", "registered", "registered"]
+    assert known(room.catalog, medium.id).derivatives == (replace(failed, path=RENDITION),)
+    assert room.shelved().keys() == {VIDEO, THUMBNAIL}
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile", "at the end"])
+def test_a_medium_deleted_while_its_rendition_is_made_leaves_nothing(
+    room: Room, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    medium = room.receive()
+
+    def delete() -> None:
+        clear(room.catalog, room.shelf, [known(room.catalog, medium.id)])
+
+    def slow(*arguments: Any) -> Sequence[Derivative]:
+        found = transcode(*arguments)
+        if when == "meanwhile":
+            delete()
+        return found
+
+    tasks = room.tasks(promise, slow)
+    room.run(tasks)
+    if when == "before":
+        delete()
+    if when == "at the end":
+        derived = room.catalog.derived
+
+        def derived_too_late(*arguments: Any) -> bool:
+            delete()
+            return derived(*arguments)
+
+        monkeypatch.setattr(room.catalog, "derived", derived_too_late)
+    assert room.run(tasks) == "deleted"
+    assert list((room.folder / "uploads/alice").iterdir()) == []
+
+
+def test_a_rendition_that_comes_between_removal_and_mark_is_removed(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    medium = room.receive()
+    tasks = room.tasks(promise, transcode)
+    room.run(tasks)
+    remove, jobs = room.shelf.remove, [room.claim()]
+
+    def remove_and_lose_the_race(paths: Iterable[str]) -> int:
+        removed = remove(paths)
+        if jobs:
+            (room.folder / VIDEO).write_bytes(b"the bytes")
+            tasks.run(jobs.pop())
+        return removed
+
+    monkeypatch.setattr(room.shelf, "remove", remove_and_lose_the_race)
+    clear(room.catalog, room.shelf, [known(room.catalog, medium.id)])
+    assert list((room.folder / "uploads/alice").iterdir()) == []
+
+
+def test_a_rendition_of_a_published_medium_is_not_kept(room: Room) -> None:
+    medium = room.receive(post_id="p1")
+
+    def slow(*arguments: Any) -> Sequence[Derivative]:
+        room.catalog.published("p1")
+        return transcode(*arguments)
+
+    tasks = room.tasks(promise, slow)
+    assert [room.run(tasks) for _ in range(3)] == ["ready", "registered", "published"]
+    assert not (room.folder / MORE).exists()
+    assert known(room.catalog, medium.id).derivatives[0].status == "pending"
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+@pytest.mark.parametrize(("part", "step"), [("shelf", "put"), ("catalog", "derived")])
+def test_a_crash_while_a_rendition_is_made_changes_nothing_in_the_end(
+    room: Room, monkeypatch: pytest.MonkeyPatch, part: str, step: str, where: str
+) -> None:
+    medium = room.receive()
+    tasks = room.tasks(promise, transcode)
+    room.run(tasks)
+    job, owner = room.claim(), getattr(room, part)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, step, cut if where == "before" else cut_after(getattr(owner, step)))
+        with pytest.raises(PowerCut):
+            tasks.run(job)
+    assert room.catalog.queue.release(job)
+    assert room.run(tasks) == "ready"
+    assert known(room.catalog, medium.id).derivatives[0].status == "ready"
+    assert room.shelved().keys() == {VIDEO, THUMBNAIL, RENDITION}
+
+
+def test_a_rendition_that_was_given_up_is_made_by_a_retry(room: Room) -> None:
+    medium = room.receive()
+    tasks = room.tasks(promise, transcode)
+    room.run(tasks)
+    assert room.catalog.failed(room.claim(), None, "its worker died")
+    (given_up,) = known(room.catalog, medium.id).derivatives
+    assert (given_up.status, given_up.reason) == ("failed", "gave_up")
+    assert known(room.catalog, medium.id).status == "ready"
+    (parked,) = room.catalog.queue.failed()
+    assert room.catalog.queue.replay(parked.id)
+    room.run(tasks)
+    assert known(room.catalog, medium.id).derivatives[0].status == "ready"

@@ -2,17 +2,18 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from hooks.posts import EmbeddedPosts
-from processing.catalog import REGISTER, Catalog
+from processing.catalog import DERIVE, REGISTER, Catalog
 from processing.declared import Declared
-from processing.examined import Examined
+from processing.examined import Derivative, Examined
 from processing.lanes import Kinds, Lane, Lanes
 from processing.medium import Medium
 from processing.moments import utc_now
@@ -392,3 +393,34 @@ def test_a_database_that_is_away_does_not_end_the_worker(
     media_id = receive(catalog, tmp_path)
     with at_work(worker_for(catalog, tmp_path)):
         reaches(catalog, media_id, "ready")
+
+
+def test_a_long_derivation_takes_no_slot_of_others(catalog: Catalog, tmp_path: Path) -> None:
+    started, may_end = threading.Event(), threading.Event()
+    running: list[str] = []
+    at_once: list[int] = []
+
+    def promise(source: Path, declared: Declared, into: Path) -> Examined:
+        pending = Derivative("720p", "video/mp4", "720p.mp4", None, None, None, "pending")
+        return replace(examine(source, declared, into), derivatives=(pending,))
+
+    def transcode(source: Path, wanted: Sequence[Derivative], into: Path) -> Sequence[Derivative]:
+        running.append(source.name)
+        at_once.append(len(running))
+        started.set()
+        assert may_end.wait(30)
+        running.remove(source.name)
+        return [replace(wanted[0], path="720p.mp4", status="failed", reason="timeout")]
+
+    first = receive(catalog, tmp_path, "u1")
+    worker = worker_for(catalog, tmp_path, promise, derive=transcode)
+    worker._lanes = Lanes(1, [Lane(frozenset({DERIVE}), 1)])
+    with at_work(worker):
+        assert started.wait(30)
+        second = receive(catalog, tmp_path, "u2")
+        reaches(catalog, second, "ready")
+        assert known(catalog, first).derivatives[0].status == "pending"
+        may_end.set()
+        has_no_jobs(catalog)
+    assert at_once == [1, 1]
+    assert {known(catalog, each).derivatives[0].status for each in (first, second)} == {"failed"}

@@ -349,3 +349,31 @@ def test_a_derivative_that_is_not_made_yet_has_no_url(
     (derivative,) = document(alice, media_id)["derivatives"]
     assert (derivative["status"], derivative["url"]) == ("pending", None)
     alice.talk(f"GET /api/v1/media/{media_id}/derivatives/thumbnail-64", "404")
+
+
+def test_the_times_of_a_storyboard_name_a_picture_that_can_be_fetched(
+    alice: Tus, app: Flask, config: Settings
+) -> None:
+    media_id, catalog = finished(alice), catalog_of(app)
+    assert catalog.processing(media_id)
+    place = catalog.place(media_id, [Place("uploads/alice/f.mp4", "uploads/alice/f.thumb.jpg")])
+    paths = [f"{folder_of(place.path)}/storyboard.{end}" for end in ("jpg", "vtt")]
+    Shelf(config.data_dir).prepare(paths[0]).write_bytes(b"tiles")
+    cue = "00:00.000 --> 00:01.000\nstoryboard.jpg#xywh=0,0,9,9\n"
+    Shelf(config.data_dir).prepare(paths[1]).write_text(f"WEBVTT\n\n{cue}")
+    board = (
+        Derivative("storyboard", "image/jpeg", paths[0], 9, 9, 5),
+        Derivative("storyboard.vtt", "text/vtt", paths[1], None, None, 5),
+    )
+    assert catalog.ready(media_id, replace(EXAMINED, derivatives=board))
+    _, times = document(alice, media_id)["derivatives"]
+    response = alice.talk(
+        f"GET {without_host(times['url'])}\nAuthorization: (absent)",
+        "200\nContent-Type: text/vtt; charset=utf-8\nCache-Control: ...private...",
+    )
+    start, time, url, *_ = response.text.split("\n")[0:1] + response.text.split("\n")[2:4]
+    assert (start, time) == ("WEBVTT", "00:00.000 --> 00:01.000")
+    picture, _, place_in_it = url.partition("#")
+    assert place_in_it == "xywh=0,0,9,9"
+    tiles = alice.talk(f"GET {without_host(picture)}\nAuthorization: (absent)", "200")
+    assert tiles.data == b"tiles"

@@ -8,12 +8,13 @@ from flask import Blueprint, Response, json, request
 from processing.catalog import Catalog
 from processing.cleanup import clear
 from processing.medium import Medium, Status
+from processing.recipe import STORYBOARD
 from processing.shelf import Shelf
 from tusd_server.auth import Auth, User
 from tusd_server.errors import BadHeader, UploadGone, UploadNotFound
 from tusd_server.uploads.service import Uploads
 from tusd_server.web.documents import STORED, medium_document
-from tusd_server.web.downloads import send_media
+from tusd_server.web.downloads import send_media, send_times
 from tusd_server.web.links import Links
 from tusd_server.web.tus import request_body, request_facts
 from tusd_server.web.urls import root_url
@@ -78,6 +79,9 @@ class MediaApi:
         if name not in ready:
             raise UploadNotFound("The medium has no such derivative.")
         path = self._shelf.full(ready[name].path)
+        if ready[name].content_type == "text/vtt":
+            sprite = f"/api/v1/media/{medium.id}/derivatives/{STORYBOARD}"
+            return send_times(path, f"{STORYBOARD}.jpg", self._links.sign(root_url(), sprite))
         return send_media(path, ready[name].content_type, path.name)
 
     def delete(self, media_id: str) -> dict[str, Any]:
