@@ -18,6 +18,7 @@ from processing.wake import Waker
 
 HOOK = "hook"
 LEAVE_ALONE_SECONDS = 5.0
+SLOW_SECONDS = 1.0
 
 # Whoever reads the queue must not be able to act as the client. Those that are forwarded are
 # wanted, so they stay.
@@ -106,7 +107,10 @@ class Deliverer:
 
 
 class Absence:
-    """Keeps all but one from waiting for a receiver that is away: media need their workers."""
+    """Keeps all but one from waiting for a receiver that does not answer: others need the time.
+
+    One that refuses quickly costs none, and may take the next delivery.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """The receiver is taken for present."""
@@ -117,20 +121,20 @@ class Absence:
 
     @contextlib.contextmanager
     def try_it(self) -> Iterator[None]:
-        """Deliver within; NotNow, without a try, when another one has just failed."""
+        """Deliver within; NotNow, without a try, when another one has just waited in vain."""
         with self._lock:
             if self._away_since is not None:
                 just_now = self._clock() - self._away_since < LEAVE_ALONE_SECONDS
                 if just_now or self._somebody_asks:
-                    raise NotNow("The receiver was away a moment ago.")
+                    raise NotNow("The receiver did not answer a moment ago.")
             self._somebody_asks = True
-        away = False
+        started, hung = self._clock(), False
         try:
             yield
         except Away as error:
-            away = True
+            hung = self._clock() - started >= SLOW_SECONDS
             raise NotNow(str(error), after_seconds=error.after_seconds) from error
         finally:
             with self._lock:
-                self._away_since = self._clock() if away else None
+                self._away_since = self._clock() if hung else None
                 self._somebody_asks = False

@@ -1,6 +1,6 @@
 import pytest
 
-from hooks.deliveries import HOOK, LEAVE_ALONE_SECONDS, Absence, Deliverer, Deliveries
+from hooks.deliveries import HOOK, LEAVE_ALONE_SECONDS, SLOW_SECONDS, Absence, Deliverer, Deliveries
 from hooks.events import HookName
 from hooks.transport import Away, Call, Failed
 from processing.catalog import Catalog
@@ -104,24 +104,29 @@ def test_a_receiver_that_is_gone_for_good_is_said(catalog: Catalog) -> None:
         Deliverer([box]).run(job)
 
 
-def test_a_receiver_that_is_away_is_left_alone_for_a_moment() -> None:
+def test_a_receiver_that_does_not_answer_is_left_alone_for_a_moment() -> None:
     now, tries = [0.0], []
     absence = Absence(lambda: now[0])
 
-    def deliver() -> None:
+    def deliver(seconds: float) -> None:
         with absence.try_it():
             tries.append(now[0])
+            now[0] += seconds
             raise Away("It is down.")
 
     for now[0] in (0.0, LEAVE_ALONE_SECONDS - 1, 60.0, 61.0):
         with pytest.raises(NotNow):
-            deliver()
+            deliver(SLOW_SECONDS)
     assert tries == [0.0, 60.0]
     now[0] = 120.0
     with absence.try_it(), pytest.raises(NotNow):
-        deliver()  # one is enough to find out
+        deliver(0.0)  # one is enough to find out
+    for _ in range(2):
+        with pytest.raises(NotNow):
+            deliver(0.1)  # that costs nobody's time
+    assert len(tries) == 4
     with absence.try_it(), absence.try_it():
-        assert tries == [0.0, 60.0]  # it is back, for all
+        assert len(tries) == 4  # it is back, for all
 
 
 def test_a_failure_is_no_absence() -> None:
