@@ -7,13 +7,16 @@ BIN := $(VENV)/bin
 PAGE := tusd_server/web/page/index.html
 PAGE_SOURCES := $(shell find ui -path ui/node_modules -prune -o -type f -print)
 
-.PHONY: run ui test check format docs bench clean
+.PHONY: run ui screenshots test check format docs bench clean
 
 run: $(VENV)/.runs
 	@$(MAKE) --no-print-directory ui || echo "Starting without the page; uploads work without it."
 	@exec $(BIN)/tusd-server serve $(ARGS)
 
 ui: $(PAGE)
+
+screenshots: $(VENV)/.tests
+	@$(BIN)/python -m pytest --screenshots tests/browser/test_quality.py -k pictures
 
 test: $(VENV)/.tests
 	@./tests/install-packages

@@ -53,3 +53,8 @@ def start_server(tmp_path: Path) -> Iterator[Start]:
 def client(web: Live) -> Client:
     """Alice, at the server without a worker."""
     return Client(web)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--screenshots` lets the browser tests write the pictures of the docs anew."""
+    parser.addoption("--screenshots", action="store_true", help="write docs/images/*.png anew")

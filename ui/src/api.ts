@@ -77,7 +77,7 @@ export class Api {
   }
 
   async remove(medium: Medium): Promise<void> {
-    await this.ask('DELETE', `files/${medium.upload_id}`, { 'Tus-Resumable': '1.0.0' })
+    await this.ask('DELETE', `api/v1/media/${medium.id}`)
   }
 
   /** Why an upload's URL answers with an error, or null when it does not. */

@@ -70,16 +70,21 @@ function Picture({ medium }: { medium: Medium }) {
       ) : (
         !medium.thumbhash && <Glyph medium={medium} />
       )}
-      {medium.duration !== null && medium.media_type === 'video' && (
-        <span class="duration">{durationWords(medium.duration)}</span>
-      )}
     </>
   )
-  if (!medium.url) return <div class="picture">{picture}</div>
   return (
-    <a class="picture" href={medium.url} target="_blank" rel="noopener" aria-label={`Open ${nameOf(medium)}`}>
-      {picture}
-    </a>
+    <div class="picture">
+      {medium.url ? (
+        <a href={medium.url} target="_blank" rel="noopener" aria-label={`Open ${nameOf(medium)}`}>
+          {picture}
+        </a>
+      ) : (
+        picture
+      )}
+      {medium.duration !== null && (
+        <span class="duration">{durationWords(medium.duration)}</span>
+      )}
+    </div>
   )
 }
 

@@ -6,7 +6,7 @@ import type { Config } from './config'
 import { Confirm, type Question } from './dialog'
 import { follow } from './events'
 import { Posts } from './posts'
-import { startUploader, type Uploader } from './uploader'
+import { type Handlers, startUploader } from './uploader'
 import { count, nameOf, stateWords } from './words'
 
 interface Props {
@@ -20,11 +20,10 @@ export function Media({ api, config, user }: Props) {
   const gallery = useGallery(api)
   const [question, setQuestion] = useState<Question | null>(null)
   const [postId, setPostId] = useState('')
-  const { target, uppy } = useUploader(props(api, config, user, gallery))
-
-  useEffect(() => {
-    uppy.current?.setMeta({ post_id: postId.trim() || undefined })
-  }, [postId, uppy.current])
+  const post = useRef('')
+  post.current = postId.trim()
+  const handlers = { postId: () => post.current, uploaded: gallery.look, say: gallery.say }
+  const target = useUploader(api, config, user, handlers)
 
   function copy(medium: Medium) {
     void navigator.clipboard.writeText(medium.url!).then(
@@ -71,7 +70,7 @@ export function Media({ api, config, user }: Props) {
             aria-describedby="post-hint"
           />
           <p id="post-hint" class="hint">
-            The next files belong to it, and are deleted here once it is published.
+            Its files are deleted here once it is published.
           </p>
         </div>
         <div ref={target} class="uploader" />
@@ -106,32 +105,14 @@ export function Media({ api, config, user }: Props) {
   )
 }
 
-function props(api: Api, config: Config, user: string, gallery: Gallery) {
-  return { api, config, user, uploaded: gallery.look, say: gallery.say }
-}
-
-type UploaderProps = ReturnType<typeof props>
-
-function useUploader({ api, config, user, uploaded, say }: UploaderProps) {
+function useUploader(api: Api, config: Config, user: string, handlers: Handlers) {
   const target = useRef<HTMLDivElement>(null)
-  const uppy = useRef<Uploader | null>(null)
-  const [, rendered] = useState(false)
   useEffect(() => {
-    let gone = false
-    void startUploader(target.current!, user, config, api, { uploaded, say }).then((started) => {
-      if (gone) return started.destroy()
-      uppy.current = started
-      rendered(true)
-    })
-    return () => {
-      gone = true
-      uppy.current?.destroy()
-    }
+    const starting = startUploader(target.current!, user, config, api, handlers)
+    return () => void starting.then((uppy) => uppy.destroy())
   }, [])
-  return { target, uppy }
+  return target
 }
-
-type Gallery = ReturnType<typeof useGallery>
 
 /** My media, newest first, kept up to date by the server's events. */
 function useGallery(api: Api) {

@@ -17,9 +17,14 @@ interface Facts {
 }
 
 const GIB = 1024 ** 3
+// Uppy sends these as filename and filetype.
+const FIELDS = ['name', 'type']
+const SHOWN_MILLISECONDS = 1200
 const RETRY_DELAYS = [500, 1000, 3000, 5000, 10_000, 20_000]
 
-interface Handlers {
+export interface Handlers {
+  /** The post to which the next files belong; empty for none. */
+  postId(): string
   /** The server has every byte; `mediaId` is what became of them. */
   uploaded(mediaId: string): void
   /** Something that a person should hear. */
@@ -52,9 +57,13 @@ export async function startUploader(
   handlers: Handlers,
 ): Promise<Uploader> {
   slot ??= takeSlot()
+  const camera = loadCamera()
   const uppy = new Uppy<Facts, TusBody>({
     id: `uploads-${await slot}-${user}`,
     autoProceed: true,
+    onBeforeFileAdded: (file) => ofPost(file, handlers.postId()),
+    // Refusals are told to the person in words; to the browser's console they are no faults.
+    logger: { debug: () => {}, warn: console.warn, error: console.warn },
     restrictions: { maxFileSize: config.maxSize, allowedFileTypes: ['image/*', 'video/*'] },
   })
   uppy.use(Dashboard, {
@@ -65,6 +74,8 @@ export async function startUploader(
     theme: 'auto',
     proudlyDisplayPoweredByUppy: false,
     showLinkToFileUploadResult: false,
+    // Its view of a single file leaves a list item without a list, which screen readers stumble on.
+    singleFileFullScreen: false,
     note: `Photos and videos, up to ${sizeWords(config.maxSize)} each.`,
     locale: {
       strings: {
@@ -77,8 +88,7 @@ export async function startUploader(
   })
   uppy.use(Tus, {
     endpoint: urlOf('files/'),
-    // Uppy sends these as filename, filetype and post_id.
-    allowedMetaFields: ['name', 'type', 'post_id'],
+    allowedMetaFields: FIELDS,
     // Else the same file, chosen again tomorrow, would count as uploaded already.
     removeFingerprintOnSuccess: true,
     retryDelays: RETRY_DELAYS,
@@ -94,7 +104,7 @@ export async function startUploader(
     indexedDB: { maxFileSize: config.maxSize, maxTotalSize: 4 * GIB } as object,
   })
   listen(uppy, api, handlers)
-  void addCamera(uppy)
+  ;(await camera)?.addWebcam(uppy)
   return uppy
 }
 
@@ -107,12 +117,29 @@ function listen(uppy: Uploader, api: Api, handlers: Handlers): void {
   })
   uppy.on('complete', ({ successful, failed }) => {
     // Those go on in the gallery below.
-    for (const file of successful ?? []) uppy.removeFile(file.id)
+    setTimeout(() => successful?.forEach((file) => leave(uppy, file)), SHOWN_MILLISECONDS)
     if (failed?.length) handlers.say(`${count(failed.length, 'upload')} did not succeed.`)
+  })
+  uppy.on('restored', () => {
+    // Unless a file's bytes are lost and the person has to choose it again.
+    const whole = uppy.getFiles().every((file) => !file.isGhost)
+    if (whole && uppy.getFiles().length) uppy.emit('restore-confirmed')
   })
   uppy.on('upload-error', (file, error, response) => {
     if (file) void explain(uppy, api, file, error, response?.body?.xhr)
   })
+}
+
+/** The file with its post; Uppy would send a field without a value as the word `undefined`. */
+function ofPost(file: File, postId: string): File {
+  if (!postId) return file
+  const tus = { allowedMetaFields: [...FIELDS, 'post_id'] }
+  return { ...file, meta: { ...file.meta, post_id: postId }, tus } as File
+}
+
+/** Take a file that is uploaded from the list, unless it has been replaced meanwhile. */
+function leave(uppy: Uploader, { id }: File): void {
+  if (uppy.getState().files[id]?.progress.uploadComplete) uppy.removeFile(id)
 }
 
 /** Replace the protocol's words of an error by the server's for people. */
@@ -130,19 +157,16 @@ async function explain(
     words = await api.refusal(uploadUrl).catch(() => null)
   }
   words ||= navigator.onLine
-    ? `The upload broke off; try it again.`
+    ? 'The upload broke off; try it again.'
     : 'There is no connection; the upload goes on when it is back.'
   uppy.log(error.message)
   if (!uppy.getState().files[file.id]) return
   uppy.setFileState(file.id, { error: words })
   uppy.hideInfo()
-  uppy.info({ message: `${file.name} could not be uploaded.`, details: words }, 'error', 10_000)
+  uppy.info(`${file.name} could not be uploaded. ${words}`, 'error', 12_000)
 }
 
-/** The camera comes behind the page's first paint, and only where there can be one. */
-async function addCamera(uppy: Uploader): Promise<void> {
-  if (!navigator.mediaDevices) return
-  await new Promise((resolve) => setTimeout(resolve, 1500))
-  const { addWebcam } = await import('./camera')
-  if (uppy.getPlugin('Dashboard')) addWebcam(uppy)
+/** The camera's code comes by itself, and only where there can be a camera. */
+async function loadCamera() {
+  return navigator.mediaDevices ? import('./camera') : null
 }

@@ -1,13 +1,13 @@
 import type { Medium, Status } from './api'
 
-/** A size as people read it: `4.2 MB`. */
+/** A size as people read it, and as Uppy writes it: `4.2 MB`, of 1024 KB each. */
 export function sizeWords(bytes: number): string {
-  if (bytes < 1000) return `${bytes} B`
-  const units = ['kB', 'MB', 'GB', 'TB']
-  let value = bytes / 1000
+  if (bytes < 1024) return `${bytes} B`
+  const units = ['KB', 'MB', 'GB', 'TB']
+  let value = bytes / 1024
   let unit = 0
-  while (value >= 999.5 && unit < units.length - 1) {
-    value /= 1000
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1024
     unit += 1
   }
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`
