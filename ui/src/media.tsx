@@ -125,6 +125,7 @@ function useGallery(api: Api) {
   // What this visit has shown: its end is worth a card, that of others is not.
   const shown = useRef(new Set<string>())
   const states = useRef(new Map<string, string>())
+  const listed = useRef(false)
 
   const put = useCallback((media: Medium[]) => {
     for (const medium of media) if (medium.status !== 'deleted') shown.current.add(medium.id)
@@ -141,7 +142,7 @@ function useGallery(api: Api) {
     states.current.set(medium.id, medium.status)
     const words = stateWords(medium)
     if (before === medium.status || words.tone === 'busy' || words.tone === 'quiet') return
-    if (before !== undefined) say(`${nameOf(medium)} ${words.spoken}.`)
+    if (before !== undefined || listed.current) say(`${nameOf(medium)} ${words.spoken}.`)
   }, [])
 
   const attempt = useCallback(async <T,>(work: () => Promise<T>): Promise<T | undefined> => {
@@ -163,6 +164,7 @@ function useGallery(api: Api) {
       put(page.items)
       setNext(page.next)
       setLoaded(true)
+      listed.current = true
     },
     [api],
   )

@@ -74,8 +74,6 @@ export async function startUploader(
     theme: 'auto',
     proudlyDisplayPoweredByUppy: false,
     showLinkToFileUploadResult: false,
-    // Its view of a single file leaves a list item without a list, which screen readers stumble on.
-    singleFileFullScreen: false,
     note: `Photos and videos, up to ${sizeWords(config.maxSize)} each.`,
     locale: {
       strings: {
@@ -103,6 +101,7 @@ export async function startUploader(
     // Its types know less than it does; the disk's quota still holds.
     indexedDB: { maxFileSize: config.maxSize, maxTotalSize: 4 * GIB } as object,
   })
+  mendLists(target)
   listen(uppy, api, handlers)
   ;(await camera)?.addWebcam(uppy)
   return uppy
@@ -128,6 +127,13 @@ function listen(uppy: Uploader, api: Api, handlers: Handlers): void {
   uppy.on('upload-error', (file, error, response) => {
     if (file) void explain(uppy, api, file, error, response?.body?.xhr)
   })
+}
+
+/** Uppy shows a single file as an item of no list, which screen readers stumble on. */
+function mendLists(target: HTMLElement): void {
+  const mend = () =>
+    target.querySelector('.uppy-Dashboard-files:not([role])')?.setAttribute('role', 'list')
+  new MutationObserver(mend).observe(target, { childList: true, subtree: true })
 }
 
 /** The file with its post; Uppy would send a field without a value as the word `undefined`. */
