@@ -72,9 +72,9 @@ class Visit:
         self.expected += texts
 
     def _console(self, message: ConsoleMessage) -> None:
-        known = any(text in message.text for text in self.expected)
-        if message.type == "error" and not known:
-            self.problems.append(f"{message.text} ({message.location.get('url')})")
+        told = f"{message.text} ({message.location.get('url')})"
+        if message.type == "error" and not any(text in told for text in self.expected):
+            self.problems.append(told)
 
     def _request(self, request: Request) -> None:
         if not request.url.startswith((self.server.url, *self.allowed)):

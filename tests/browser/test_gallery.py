@@ -228,7 +228,7 @@ def test_a_stranger_may_neither_frame_nor_sign_in(server: Live, visitor: Visitor
     with Application(free_port(), {"/": ("text/html", snippet(0, server).encode())}) as app:
         visit = visitor(server, None)
         visit.allow(app.url)
-        visit.expect("frame-ancestors", "Failed to execute 'postMessage'")
+        visit.expect("frame-ancestors", "favicon.ico", "Failed to execute 'postMessage'")
         with visit.page.expect_event("console", lambda message: "frame-ancestors" in message.text):
             visit.page.goto(app.url)
         assert visit.page.frames[1].url.startswith("chrome-error:")

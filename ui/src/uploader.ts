@@ -70,7 +70,7 @@ export async function startUploader(
     target,
     inline: true,
     width: '100%',
-    height: 380,
+    height: 320,
     theme: 'auto',
     proudlyDisplayPoweredByUppy: false,
     showLinkToFileUploadResult: false,
