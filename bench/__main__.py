@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import machine, report, servers
+from bench import machine, pipeline, report, servers
 from bench.body import GIB
 from bench.install import PeerMissing
 from bench.loads import LOADS, floor
@@ -21,7 +21,12 @@ _BUSY_SHARE = 0.9
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run and print; 1 when a load of ours failed, 2 when nothing could be measured."""
+    """Run and print; 1 when a load of ours failed, 2 when nothing could be measured.
+
+    With the first argument `pipeline` that is measured instead.
+    """
+    if arguments[:1] == ["pipeline"]:
+        return pipeline.main(arguments[1:])
     options = _options(arguments)
     _raise_open_files()
     sizes = Sizes(slow_uploads=options.slow_uploads)

@@ -1,9 +1,9 @@
 """Untrusted bytes are decoded only in here: in a child process that can do nothing else.
 
 The child (`processing.child`) limits its own memory, processor time, files and system calls and
-then decodes, or becomes ffprobe or ffmpeg. This side starts it in a session of its own with a
-clean environment and an empty working directory, bounds its output and its wall-clock time, and
-kills the whole group at the end. Safe to use from several threads.
+then decodes, or becomes ffprobe or ffmpeg. It has a session of its own, a clean environment and an
+empty working directory; this side bounds its output and its wall-clock time, and has the whole
+group killed at the end. Safe to use from several threads.
 """
 
 import contextlib
@@ -11,8 +11,6 @@ import io
 import json
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,11 +18,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
+from processing.nursery import Child, Nursery
+
 MOST_OUTPUT: Final = 4 * 1024 * 1024
-_CHILD: Final = str(Path(__file__).with_name("child") / "__main__.py")
 # 126 is our child's own; 127 is the dynamic loader's when a library is missing.
 _BROKEN_INSTALLATION: Final = (126, 127)
 _LOG_TAIL: Final = 2000
+_NURSERY: Final = Nursery()
 
 
 class SandboxFailure(Exception):
@@ -144,21 +144,17 @@ class Sandbox:
         most_output: int,
         hear: Callable[[bytes], None] | None = None,
     ) -> Finished:
-        text = json.dumps({**request, "parent": os.getpid()}).encode()
         with (
             self.slots,
             tempfile.TemporaryDirectory(prefix="tusd-child-") as empty,
             tempfile.TemporaryFile() as log,
-            _spawned(empty, log) as child,
+            _NURSERY.child({**request, "directory": empty}, log) as child,
         ):
             with _deadline(child, self.timeout_seconds) as late:
-                stdout = _exchange(child, text, most_output + 1, hear)
+                stdout = _heard(child.stdout, most_output + 1, hear)
                 if len(stdout) > most_output:
                     raise SandboxFailure("output", f"more than {most_output} bytes")
-                # Not reaped yet: until then the group's number cannot become another's.
-                os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-            _kill_group(child)
-            status = child.wait()
+                status = child.wait()
             tail = _tail(log)
         if late.is_set():
             raise SandboxFailure("timeout", f"no answer within {self.timeout_seconds} s")
@@ -168,37 +164,13 @@ class Sandbox:
 
 
 @contextlib.contextmanager
-def _spawned(directory: str, log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a child that is dead, with all its group, when the block is left."""
-    child = subprocess.Popen(
-        [sys.executable, "-I", "-B", _CHILD],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        cwd=directory,
-        env=_environment(),
-        start_new_session=True,
-    )
-    try:
-        yield child
-    finally:
-        if child.returncode is None:
-            _kill_group(child)
-            child.wait()
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
-
-
-@contextlib.contextmanager
-def _deadline(child: subprocess.Popen[bytes], seconds: float) -> Iterator[threading.Event]:
+def _deadline(child: Child, seconds: float) -> Iterator[threading.Event]:
     """Kill the child's group after `seconds`, never once the block is left."""
     late = threading.Event()
 
     def end() -> None:
         late.set()
-        _kill_group(child)
+        child.kill()
 
     timer = threading.Timer(seconds, end)
     timer.daemon = True
@@ -210,43 +182,15 @@ def _deadline(child: subprocess.Popen[bytes], seconds: float) -> Iterator[thread
         timer.join()
 
 
-def _environment() -> dict[str, str]:
-    environment = {
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "LC_ALL": "C.UTF-8",
-        # Every arena reserves 64 MiB of address space, of which the child has 1 GiB.
-        "MALLOC_ARENA_MAX": "2",
-    }
-    # Some platforms install ffmpeg's libraries where only this variable finds them.
-    if libraries := os.environ.get("LD_LIBRARY_PATH"):
-        environment["LD_LIBRARY_PATH"] = libraries
-    return environment
-
-
-def _exchange(
-    child: subprocess.Popen[bytes],
-    request: bytes,
-    most: int,
-    hear: Callable[[bytes], None] | None,
-) -> bytes:
-    """Send the request and read until the child closes its output or has sent `most` bytes."""
-    if child.stdin is None or child.stdout is None:
-        raise SandboxBroken("The child has no pipes.")
-    with contextlib.suppress(BrokenPipeError):
-        child.stdin.write(request)
-        child.stdin.close()
-    if hear is None or not isinstance(child.stdout, io.BufferedReader):
-        return child.stdout.read(most)
+def _heard(output: IO[bytes], most: int, hear: Callable[[bytes], None] | None) -> bytes:
+    """Read until the child closes its output or has sent `most` bytes."""
+    if hear is None or not isinstance(output, io.BufferedReader):
+        return output.read(most)
     heard = bytearray()
-    while len(heard) < most and (piece := child.stdout.read1(most - len(heard))):
+    while len(heard) < most and (piece := output.read1(most - len(heard))):
         hear(piece)
         heard += piece
     return bytes(heard)
-
-
-def _kill_group(child: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGKILL)
 
 
 def _tail(log: IO[bytes]) -> str:

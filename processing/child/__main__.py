@@ -1,8 +1,9 @@
-"""Run one request of the sandbox: confine this process, then decode, or become a program."""
+"""Run requests of the sandbox: in a child each, confined, decode, or become a program."""
 
 import contextlib
 import json
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -49,34 +50,41 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     return {"seccomp": confined, "landlock": landlock_version() > 0}
 
 
-def main() -> int:
-    """Answer the request on standard input; return the exit status."""
-    find_package()
+def respond(request: dict[str, Any]) -> int:
+    """Answer one request on the standard output; return the exit status."""
     from processing.child.refusal import Refused
 
-    request = json.load(sys.stdin)
-    # Libraries that print must not get between the answer's bytes.
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as stdout:
-        if request["task"] != "exec":
-            os.dup2(2, 1)
-        try:
-            reply = {"answer": answer(request)}
-        except MemoryError:
-            reply = {"refused": {"code": "unprocessable", "detail": "out of memory"}}
-        except Refused as refused:
-            reply = {"refused": {"code": refused.code, "detail": refused.detail}}
-        json.dump(reply, stdout)
-        with contextlib.suppress(BrokenPipeError):
-            stdout.flush()
+    try:
+        # Libraries that print must not get between the answer's bytes.
+        with os.fdopen(os.dup(1), "w", encoding="utf-8") as stdout:
+            if request["task"] != "exec":
+                os.dup2(2, 1)
+            try:
+                reply = {"answer": answer(request)}
+            except MemoryError:
+                reply = {"refused": {"code": "unprocessable", "detail": "out of memory"}}
+            except Refused as refused:
+                reply = {"refused": {"code": refused.code, "detail": refused.detail}}
+            with contextlib.suppress(BrokenPipeError):
+                json.dump(reply, stdout)
+                stdout.flush()
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        return CANNOT_RUN
     return 0
 
 
+def main() -> None:
+    """Answer the requests that come on standard input until it is closed."""
+    find_package()
+    from processing.child.confine import confine_nursery
+    from processing.child.nursery import Nursery, warm
+
+    warm()
+    confine_nursery()
+    with socket.socket(fileno=0) as control:
+        Nursery(control, respond).serve()
+
+
 if __name__ == "__main__":
-    try:
-        status = main()
-    except Exception as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        status = CANNOT_RUN
-    # Native libraries run destructors at a normal exit; after a hostile file these may crash.
-    sys.stderr.flush()
-    os._exit(status)
+    main()

@@ -1,3 +1,5 @@
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -178,14 +180,9 @@ def test_no_more_children_than_slots_run_at_once() -> None:
     assert time.monotonic() - started >= 0.8
 
 
-def test_the_child_refuses_a_parent_that_is_already_gone() -> None:
-    child = ROOT / "processing" / "child" / "__main__.py"
-    done = subprocess.run(
-        [sys.executable, "-I", child],
-        input=b'{"task": "confinement", "parent": 1}',
-        stdout=subprocess.PIPE,
-        check=False,
-    )
+def test_a_child_whose_parent_is_already_gone_ends() -> None:
+    code = "from processing.child.confine import confine; confine(1, may_exec=True); print('on')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (1, b"")
 
 
@@ -233,3 +230,78 @@ def test_output_is_heard_while_it_comes() -> None:
     assert done.stdout == b"one\ntwo\n"
     with pytest.raises(SandboxFailure):
         Sandbox(20).run(["/bin/cat", "/dev/zero"], most_output=1000, hear=heard.append)
+
+
+def nursery() -> int:
+    """The process that forks our children."""
+    parents = f"/proc/self/task/{os.getpid()}/children"
+    children = [int(pid) for pid in Path(parents).read_text().split()]
+    own = [pid for pid in children if b"child/__main__.py" in cmdline(pid)]
+    assert len(own) == 1
+    return own[0]
+
+
+def cmdline(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_all_children_come_from_one_process_that_stays() -> None:
+    sandbox = Sandbox(20)
+    sandbox.run(["/bin/true"])
+    before = nursery()
+    parents = {sandbox.run(["/bin/sh", "-c", "echo $PPID"]).stdout for _ in range(3)}
+    assert parents == {b"%d\n" % before}
+    assert Sandbox(20).filters_calls()
+    assert nursery() == before
+
+
+def test_that_process_is_confined_itself() -> None:
+    Sandbox(20).run(["/bin/true"])
+    status = Path(f"/proc/{nursery()}/status").read_text()
+    assert "NoNewPrivs:\t1" in status
+    assert "Seccomp:\t2" in status
+
+
+def test_children_inherit_nothing_but_their_standard_files() -> None:
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(Sandbox(20).run, ["/bin/sleep", "0.5"])
+        listed = Sandbox(20).run(["/bin/ls", "/proc/self/fd"]).stdout.split()
+        slow.result()
+    # The fourth is the directory that is listed.
+    assert listed == [b"0", b"1", b"2", b"3"]
+
+
+def test_nothing_is_left_open_by_children_that_have_ended() -> None:
+    sandbox = Sandbox(20)
+    sandbox.run(["/bin/true"])
+    places = (Path("/proc/self/fd"), Path(f"/proc/{nursery()}/fd"))
+    before = [len(list(place.iterdir())) for place in places]
+    for _ in range(20):
+        sandbox.run(["/bin/true"])
+    assert [len(list(place.iterdir())) for place in places] == before
+
+
+def test_a_killed_nursery_is_the_machines_fault_and_is_started_anew() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        running_child = pool.submit(Sandbox(20).run, ["/bin/sleep", "63.5373"])
+        assert wait_until(lambda: running("63.5373"))
+        before = nursery()
+        os.kill(before, signal.SIGKILL)
+        with pytest.raises(OSError, match="has ended"):
+            running_child.result(10)
+    assert wait_until(lambda: not running("63.5373"))
+    assert Sandbox(20).run(["/bin/echo", "again"]).stdout == b"again\n"
+    assert nursery() != before
+
+
+def test_a_forked_worker_gets_a_nursery_of_its_own() -> None:
+    Sandbox(20).run(["/bin/true"])
+    code = (
+        "import os; from processing.sandbox import Sandbox\n"
+        "ask = lambda: Sandbox(20).run(['/bin/sh', '-c', 'echo $PPID']).stdout\n"
+        "first = ask(); pid = os.fork()\n"
+        "if not pid: os._exit(ask() == first)\n"
+        "print(os.waitpid(pid, 0)[1], ask() == first)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+    assert done.stdout == b"0 True\n"
