@@ -89,10 +89,13 @@ def _limit_resources(limits: Mapping[str, int]) -> None:
 
 
 def confine_nursery() -> None:
-    """Deny the network and any change to a file to this process and all its children."""
+    """Deny the network, and making, renaming and deleting files, to this process and its children.
+
+    Writing is denied by each child to itself.
+    """
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        _load_filter((*NETWORK, *CHANGING_FILES), read_only=True)
+        _load_filter((*NETWORK, *CHANGING_FILES), read_only=False)
 
 
 def seal() -> bool:

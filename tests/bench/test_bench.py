@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import procfs, report
+from bench import pipeline, procfs, report
+from bench.__main__ import main
 from bench.body import BLOCK, MIB, blocks
 from bench.floor import floor_cpu_seconds
 from bench.meter import percentile
@@ -193,3 +194,31 @@ def test_a_median_of_fewer_turns_says_so() -> None:
 def test_json_keeps_every_single_figure(results: report.Results) -> None:
     content = json.loads(report.as_json(results, report.metrics(Sizes(), "PSS"), []))
     assert content["metrics"][0]["figures"]["ours"] == [0.7, 0.5, 0.6]
+
+
+def test_the_pipelines_table_shows_medians_and_their_ratio() -> None:
+    ours = [pipeline.Figures(n, 0.075 * n, 0.2, 1.0, 150) for n in (1, 2, 3)]
+    bare = [pipeline.Figures(n, 0.05 * n, 0.1, 0.5, 75) for n in (1, 2, 3)]
+    lines = pipeline.table({"ours": ours, "bare": bare}).splitlines()
+    assert lines[3] == (
+        "| 12 MP JPEGs | CPU s per image | 0.15 [0.075 to 0.225] | 0.1 [0.05 to 0.15] | 1.50 |"
+    )
+    assert len(lines) == 2 + 5
+
+
+@pytest.mark.slow
+def test_the_pipeline_is_measured_through_the_real_server(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["pipeline", "--images", "2", "--repeat", "1", "--tmp", str(tmp_path)]
+    assert main(arguments) == 0
+    assert "| 12 MP JPEGs | CPU s per image |" in capsys.readouterr().out
+
+
+def test_every_option_of_the_pipelines_bench_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["pipeline", "--help"])
+    offered = set(re.findall(r"--[a-z]+", capsys.readouterr().out)) - {"--help"}
+    page = (Path(__file__).parents[2] / "docs" / "performance.md").read_text()
+    told = page[page.index("## The pipeline") : page.index("## What to doubt")]
+    assert offered == set(re.findall(r"^\| `(--[a-z]+)`", told, re.MULTILINE))
