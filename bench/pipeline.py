@@ -4,7 +4,7 @@ import argparse
 import hashlib
 import io
 import json
-import os
+import multiprocessing
 import shutil
 import statistics
 import subprocess
@@ -16,6 +16,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -177,16 +178,43 @@ def _worker(target: Target) -> int:
 
 
 def _bare(directory: Path, photo: Path, video: Path, images: int) -> Figures:
-    """The same libraries and programs without a sandbox, a record or a sync."""
-    with _peak_of(os.getpid()) as peak:
-        began, spent = time.perf_counter(), time.process_time()
-        for number in range(images):
-            _bare_photo(photo, directory / f"{number}.jpg")
-        seconds, spent = time.perf_counter() - began, time.process_time() - spent
-        began = time.perf_counter()
-        _bare_video(video, directory / "video.jpg")
-        alone = time.perf_counter() - began
+    """The same libraries and programs without a sandbox, a record or a sync.
+
+    In a process of their own, so that watching them costs them nothing.
+    """
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_bare_work, args=(there, directory, photo, video, images))
+    process.start()
+    pid = process.pid or 0
+    try:
+        here.recv()
+        with _peak_of(pid) as peak:
+            began, spent = time.perf_counter(), cpu_seconds([pid])
+            here.send("photos")
+            here.recv()
+            seconds, spent = time.perf_counter() - began, cpu_seconds([pid]) - spent
+            began = time.perf_counter()
+            here.send("video")
+            here.recv()
+            alone = time.perf_counter() - began
+    finally:
+        process.kill()
+        process.join()
     return Figures(images / seconds, spent / images, seconds / images, alone, peak())
+
+
+def _bare_work(parent: Connection, directory: Path, photo: Path, video: Path, images: int) -> None:
+    _bare_photo(photo, directory / "warm.jpg")
+    parent.send("ready")
+    parent.recv()
+    for number in range(images):
+        _bare_photo(photo, directory / f"{number}.jpg")
+    parent.send("done")
+    parent.recv()
+    _bare_video(video, directory / "video.jpg")
+    parent.send("done")
+    parent.recv()
 
 
 def _bare_photo(source: Path, target: Path) -> None:

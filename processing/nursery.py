@@ -1,6 +1,7 @@
 """Our end of the process that forks the sandbox's children (`processing.child.nursery`)."""
 
 import array
+import atexit
 import contextlib
 import json
 import os
@@ -106,9 +107,11 @@ class Nursery:
                     start_new_session=True,
                 )
             self._control, self._of = ours, os.getpid()
+            atexit.register(self._end)
         return self._control
 
     def _end(self) -> None:
+        atexit.unregister(self._end)
         if self._control is not None:
             self._control.close()
         if self._process is not None and self._of == os.getpid():

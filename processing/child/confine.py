@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import functools
 import os
 import resource
 import signal
@@ -45,6 +46,9 @@ OPENING: Final = ("open", "openat", "openat2", "open_by_handle_at")
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
+_PR_SET_SECCOMP = 22
+_SECCOMP_MODE_FILTER = 2
+_INSTRUCTION_BYTES = 8
 
 
 def confine(
@@ -94,8 +98,14 @@ def confine_nursery() -> None:
     Writing is denied by each child to itself.
     """
     if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         _load_filter((*NETWORK, *CHANGING_FILES), read_only=False)
+
+
+def prepare() -> None:
+    """Make the filters that children will need."""
+    for may_exec in (False, True):
+        _program(_denied(may_exec), True)
+    _program(OPENING, False)
 
 
 def seal() -> bool:
@@ -108,29 +118,58 @@ def seal() -> bool:
 
 
 def _filter_calls(may_exec: bool, read_only: bool) -> bool:
-    denied = (*NETWORK, *OTHERS, *CHANGING_FILES, *(() if may_exec else EXECUTING))
-    return _load_filter(denied, read_only=read_only)
+    return _load_filter(_denied(may_exec), read_only=read_only)
+
+
+def _denied(may_exec: bool) -> tuple[str, ...]:
+    return (*NETWORK, *OTHERS, *CHANGING_FILES, *(() if may_exec else EXECUTING))
 
 
 def _load_filter(denied: Sequence[str], *, read_only: bool) -> bool:
     """Deny system calls from now on, and opening for writing when `read_only`."""
+    program = _program(tuple(denied), read_only)
+    if program is None:
+        return False
+    code = ctypes.create_string_buffer(program)
+    filter_ = _Filter(len(program) // _INSTRUCTION_BYTES, ctypes.cast(code, ctypes.c_void_p))
+    libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    done: int = libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(filter_), 0, 0)
+    return done == 0
+
+
+class _Filter(ctypes.Structure):
+    """`struct sock_fprog` of the kernel."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_void_p))
+
+
+@functools.cache
+def _program(denied: tuple[str, ...], read_only: bool) -> bytes | None:
+    """Make the filter's code, None where that is not possible.
+
+    Making it takes longer than a fork, so the nursery makes it once for all its children.
+    """
     try:
         import pyseccomp as seccomp
     except (ImportError, OSError, RuntimeError):
-        return False
+        return None
     refuse = seccomp.ERRNO(errno.EPERM)
     rules = seccomp.SyscallFilter(defaction=seccomp.ALLOW)
-    try:
-        for name in denied:
-            _deny(rules, refuse, name)
-        for name, flags in (("open", 1), ("openat", 2)) if read_only else ():
-            for access in (os.O_WRONLY, os.O_RDWR):
-                mode = seccomp.Arg(flags, seccomp.MASKED_EQ, os.O_ACCMODE, access)
-                _deny(rules, refuse, name, mode)
-        rules.load()
-    except OSError:
-        return False
-    return True
+    read, write = os.pipe()
+    with os.fdopen(read, "rb") as code, os.fdopen(write, "wb") as out:
+        try:
+            for name in denied:
+                _deny(rules, refuse, name)
+            for name, flags in (("open", 1), ("openat", 2)) if read_only else ():
+                for access in (os.O_WRONLY, os.O_RDWR):
+                    mode = seccomp.Arg(flags, seccomp.MASKED_EQ, os.O_ACCMODE, access)
+                    _deny(rules, refuse, name, mode)
+            rules.export_bpf(out)
+        except OSError:
+            return None
+        out.close()
+        return code.read()
 
 
 def _deny(rules: object, refuse: int, name: str, *arguments: object) -> None:

@@ -131,7 +131,7 @@ def _kill(group: int) -> None:
 
 
 def warm() -> None:
-    """Import all that a child may need, so that it need not."""
+    """Import and make all that a child may need, so that it need not."""
     import pillow_heif  # noqa: F401
     import pymediainfo  # noqa: F401
     from PIL import AvifImagePlugin, Image, WebPImagePlugin  # noqa: F401
@@ -139,8 +139,10 @@ def warm() -> None:
     import processing.child.image
     import processing.child.mediainfo
     import processing.child.stripping  # noqa: F401
+    from processing.child.confine import prepare
 
     Image.preinit()
+    prepare()
     # What is there now is there for good, and need not be looked at in each copy.
     gc.collect()
     gc.freeze()
