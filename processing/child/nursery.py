@@ -12,6 +12,7 @@ import os
 import selectors
 import signal
 import socket
+import tempfile
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
@@ -134,15 +135,27 @@ def warm() -> None:
     """Import and make all that a child may need, so that it need not."""
     import pillow_heif  # noqa: F401
     import pymediainfo  # noqa: F401
-    from PIL import AvifImagePlugin, Image, WebPImagePlugin  # noqa: F401
+    from PIL import AvifImagePlugin, WebPImagePlugin  # noqa: F401
 
     import processing.child.image
     import processing.child.mediainfo
-    import processing.child.stripping  # noqa: F401
+    import processing.child.stripping
     from processing.child.confine import prepare
 
-    Image.preinit()
     prepare()
+    _practise(processing.child.image.examine)
     # What is there now is there for good, and need not be looked at in each copy.
     gc.collect()
     gc.freeze()
+
+
+def _practise(examine: Callable[..., object]) -> None:
+    """Examine a picture of our own: decoders import and compute much at their first use."""
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with tempfile.NamedTemporaryFile(prefix="tusd-child-") as file:
+        Image.new("RGB", (64, 64)).save(file, "JPEG", exif=exif)
+        file.flush()
+        examine(file.name, "image/jpeg", 1, 64, [32])
