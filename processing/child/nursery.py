@@ -7,12 +7,12 @@ file, and each child, a copy of it as it was at the start, sees one medium and e
 
 import contextlib
 import gc
+import io
 import json
 import os
 import selectors
 import signal
 import socket
-import tempfile
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
@@ -139,23 +139,29 @@ def warm() -> None:
 
     import processing.child.image
     import processing.child.mediainfo
-    import processing.child.stripping
+    import processing.child.stripping  # noqa: F401
     from processing.child.confine import prepare
 
     prepare()
-    _practise(processing.child.image.examine)
+    _practise()
     # What is there now is there for good, and need not be looked at in each copy.
     gc.collect()
     gc.freeze()
 
 
-def _practise(examine: Callable[..., object]) -> None:
-    """Examine a picture of our own: decoders import and compute much at their first use."""
+def _practise() -> None:
+    """Shrink a picture of our own: Pillow imports and computes much at its first use.
+
+    Nothing is set here that a child could find set.
+    """
     from PIL import Image
 
     exif = Image.Exif()
     exif[0x0112] = 6
-    with tempfile.NamedTemporaryFile(prefix="tusd-child-") as file:
-        Image.new("RGB", (64, 64)).save(file, "JPEG", exif=exif)
-        file.flush()
-        examine(file.name, "image/jpeg", 1, 64, [32])
+    small = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(small, "JPEG", exif=exif)
+    with Image.open(small, formats=("JPEG",)) as image:
+        image.draft("RGB", (32, 32))
+        image.thumbnail((32, 32), reducing_gap=2.0)
+        image.getexif().get(0x0112)
+        image.save(io.BytesIO(), "JPEG")
