@@ -1,8 +1,10 @@
 """The page in a browser: what became of the files, signing in, and being embedded."""
 
 import http.server
+import os
 import re
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -242,7 +244,9 @@ def test_uppy_in_a_page_of_ones_own(server: Live, visitor: Visitor, tmp_path: Pa
     (source / "index.html").write_text(text)
     out = tmp_path / "built"
     command = ["npx", "vite", "build", str(source), "--outDir", str(out), "--logLevel", "error"]
-    subprocess.run(command, cwd=ROOT / "ui", check=True)
+    # Where `make` fetched a Node, it lies beside this Python.
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    subprocess.run(command, cwd=ROOT / "ui", check=True, env={**os.environ, "PATH": path})
     types = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
     files = {
         "/" + str(path.relative_to(out)): (types[path.suffix], path.read_bytes())

@@ -195,7 +195,9 @@ def test_its_pictures_can_be_taken(
     _wait_for(page, "document.getAnimations().every(each => each.playState !== 'running')")
     picture = Image.open(io.BytesIO(page.screenshot()))
     target = tmp_path / f"{name}.png"
-    picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(target, optimize=True)
+    picture.convert("RGB").quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(
+        target, optimize=True
+    )
     assert target.stat().st_size < 400_000
     if request.config.getoption("--screenshots"):
         shutil.copy(target, ROOT / "docs/images" / target.name)

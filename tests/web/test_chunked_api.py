@@ -205,6 +205,7 @@ def test_the_order_of_the_parts_does_not_matter(
 def test_how_far_an_upload_has_come(alice: Tus, app: Flask, config: Settings) -> None:
     upload = begin(alice)
     found = ask(alice, f"{upload}/status")
+    assert found.pop("events_url").startswith("http://localhost/api/v1/media/upload/")
     assert found == {
         "upload_id": upload,
         "status": "pending",

@@ -144,6 +144,7 @@ class ChunkedApi:
             "missing_chunks": list(progress.missing),
             "media": None if medium is None else self._rooms.media.document(medium),
             "job": None if medium is None else _job_document(self._rooms.catalog, medium),
+            "events_url": self._rooms.media.events_url(info.id),
         }
 
     def finalize(self, upload_id: str) -> Response:

@@ -111,6 +111,10 @@ class MediaApi:
         """The medium's JSON, its links made for the host that asks."""
         return medium_document(medium, self._links, root_url())
 
+    def events_url(self, upload_id: str) -> str:
+        """A signed link to the events of an upload, for an EventSource that can send no token."""
+        return self._links.sign(root_url(), f"/api/v1/media/upload/{upload_id}/events")
+
     def _mine(self, media_id: str, user: User) -> Medium:
         medium = self._catalog.get(media_id)
         if medium is None or not (user.staff or medium.owner == user.id):

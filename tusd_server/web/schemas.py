@@ -216,6 +216,7 @@ class UploadStatusOut(Given):
     missing_chunks: list[int]
     media: MediaOut | None = Field(description="The medium, once every byte is here.")
     job: JobOut | None = Field(description="Its job; null when nothing is left to be done.")
+    events_url: str = Field(description="A signed link to the upload's server-sent events.")
 
 
 class MediaPage(Given):

@@ -70,7 +70,7 @@ export async function startUploader(
     target,
     inline: true,
     width: '100%',
-    height: 320,
+    height: 344,
     theme: 'auto',
     proudlyDisplayPoweredByUppy: false,
     showLinkToFileUploadResult: false,
