@@ -1,7 +1,7 @@
 """Writes the parts of docs/ that are made from the code; `--check` only compares.
 
-Between the two marker lines of a page everything is made: the table of settings in
-configuration.md, the statuses and reasons in errors.md.
+Between the two marker lines of a page everything is made: the settings in configuration.md, the
+statuses and reasons in errors.md, the operations and objects in api-reference.md.
 """
 
 import dataclasses
@@ -9,9 +9,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from api_page import api_page
+
 from processing.reasons import REASONS
+from tusd_server import __version__
 from tusd_server.protocol.status import STATUS
 from tusd_server.settings import PREFIX, Settings
+from tusd_server.web.openapi import document
+from tusd_server.web.reference import OPERATIONS
 
 DOCS = Path(__file__).parent
 BEGIN = "<!-- made by docs/generate.py: begin -->"
@@ -50,6 +55,11 @@ def errors_table() -> Iterator[str]:
     yield ""
 
 
+def api_tables() -> Iterator[str]:
+    """A heading for each operation of the JSON API, then one for each object."""
+    return api_page(document(OPERATIONS, __version__, "/"))
+
+
 def made(page: Path, lines: Iterator[str]) -> str:
     """The page with its made part renewed."""
     before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
@@ -73,10 +83,16 @@ def _default(field: "dataclasses.Field[object]") -> str:
     return f"`{field.default}`"
 
 
+PAGES = {
+    "configuration.md": settings_table,
+    "errors.md": errors_table,
+    "api-reference.md": api_tables,
+}
+
+
 def main() -> None:
     """Write the pages, or with `--check` exit with status 1 when one is out of date."""
-    pages = {"configuration.md": settings_table, "errors.md": errors_table}
-    for name, lines in pages.items():
+    for name, lines in PAGES.items():
         page = DOCS / name
         text = made(page, lines())
         if "--check" not in sys.argv:

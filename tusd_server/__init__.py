@@ -4,20 +4,20 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["Settings", "create_app"]
+__all__ = ["Settings", "create_app", "create_blueprint"]
 
 if TYPE_CHECKING:
-    from tusd_server.app import create_app
+    from tusd_server.app import create_app, create_blueprint
     from tusd_server.settings import Settings
 
 
 def __getattr__(name: str) -> Any:
     # Late, because gunicorn imports this package to read its configuration before
     # gevent has patched the standard library, and Flask must be imported after that.
-    if name == "create_app":
-        from tusd_server.app import create_app
+    if name in ("create_app", "create_blueprint"):
+        from tusd_server import app
 
-        return create_app
+        return getattr(app, name)
     if name == "Settings":
         from tusd_server.settings import Settings
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import cast
 
-from flask import Flask
+from flask import Blueprint, Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from hooks.base import Hooks
@@ -48,6 +48,7 @@ from tusd_server.web.events import EventRooms, Events, events_blueprint
 from tusd_server.web.intake import FormRooms, Intake
 from tusd_server.web.links import Links
 from tusd_server.web.media_api import MediaApi, media_blueprint
+from tusd_server.web.mounted import mounted_blueprint
 from tusd_server.web.operations import directory_check, operations_blueprint, redis_check
 from tusd_server.web.override import with_method_override
 from tusd_server.web.page import Page, page_blueprint
@@ -144,6 +145,15 @@ def create_app(
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_port=hops, x_prefix=hops
         )
     return app
+
+
+def create_blueprint(settings: Settings | None = None, name: str = "tusd_server") -> Blueprint:
+    """Make the web application as a blueprint of another Flask application.
+
+    It is to be registered with a `url_prefix`, and needs a worker of the same settings beside it.
+    Raises BadSetting.
+    """
+    return mounted_blueprint(name, create_app(settings))
 
 
 def make_store(settings: Settings, *, prepare: bool = True) -> FilesystemStore:
