@@ -4,10 +4,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
+# The theme would otherwise print an advertisement for its successor.
+SITE := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
+
 PAGE := tusd_server/web/page/index.html
 PAGE_SOURCES := $(shell find ui -path ui/node_modules -prune -o -type f -print)
 
-.PHONY: run ui screenshots test check format docs bench clean
+.PHONY: run ui screenshots test check format docs site docs-serve bench clean
 
 run: $(VENV)/.runs
 	@$(MAKE) --no-print-directory ui || echo "Starting without the page; uploads work without it."
@@ -31,6 +34,7 @@ check: $(VENV)/.tests
 	$(BIN)/mypy bench
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
+	$(SITE) build --strict --quiet --site-dir build/checked-site
 
 format: $(VENV)/.tests
 	$(BIN)/ruff format .
@@ -38,6 +42,13 @@ format: $(VENV)/.tests
 
 docs: $(VENV)/.tests
 	$(BIN)/python docs/generate.py
+
+site: $(VENV)/.tests
+	$(SITE) build --strict --quiet
+	@echo "The pages are in build/site; open build/site/index.html."
+
+docs-serve: $(VENV)/.tests
+	$(SITE) serve $(ARGS)
 
 bench: $(VENV)/.tests
 	$(BIN)/python -m bench $(ARGS)

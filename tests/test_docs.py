@@ -4,7 +4,11 @@ import argparse
 import contextlib
 import dataclasses
 import importlib.util
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +47,7 @@ _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
-_MAKE = re.compile(r"(?:^|`)make ([a-z]+)\b", re.MULTILINE)
+_MAKE = re.compile(r"(?:^|`)make ([a-z-]+)\b", re.MULTILINE)
 _SETTING = re.compile(r"\bTUSD_[A-Z_]*[A-Z]\b")
 
 
@@ -203,6 +207,65 @@ def test_every_page_is_in_the_index() -> None:
     assert {page.name for page in DOCS.glob("*.md")} - {"index.md"} <= linked
 
 
+def test_every_page_is_in_the_navigation_in_the_order_of_the_index() -> None:
+    nav = read(ROOT / "mkdocs.yml").partition("\nnav:\n")[2]
+    pages = re.findall(r"^ +- (\S+\.md)$", nav, re.MULTILINE)
+    assert sorted(pages) == sorted(page.name for page in DOCS.glob("*.md"))
+    tables = "\n".join(
+        line for line in read(DOCS / "index.md").splitlines() if line.startswith("| [")
+    )
+    assert pages == ["index.md", *_LINK.findall(tables)]
+
+
+def test_the_unit_of_systemd_names_what_there_is(tmp_path: Path) -> None:
+    unit = read(ROOT / "deploy/tusd-server.service")
+    lines = (line.partition("=") for line in unit.splitlines() if not line.startswith("#"))
+    values = {name: value for name, _, value in lines if value}
+    command = values["ExecStart"].split()
+    assert command[0].endswith("/bin/tusd-server")
+    assert command[1] in commands()
+    assert values["Environment"].startswith("TUSD_DATA_DIR=/var/lib/")
+    assert values["Environment"].endswith(f"/{values['StateDirectory']}")
+    # A stop that is cut short by systemd would lose the last answers.
+    patience = Settings(data_dir=tmp_path).shutdown_seconds + 15
+    assert float(values["TimeoutStopSec"]) >= patience
+    for path in (values["User"], values["EnvironmentFile"].removeprefix("-"), command[0]):
+        assert path in read(DOCS / "deployment.md")
+
+
+def test_systemd_itself_accepts_the_unit(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("systemd-analyze is not installed.")
+    unit = read(ROOT / "deploy/tusd-server.service")
+    here = tmp_path / "tusd-server.service"
+    # Neither the user nor the program of an installation is on this machine.
+    unit = re.sub(r"^(User|Group)=.*", r"\1=root", unit, flags=re.MULTILINE)
+    here.write_text(unit.replace("/opt/tusd-server/bin/tusd-server", sys.executable))
+    verified = subprocess.run([analyze, "verify", here], capture_output=True, text=True)
+    assert (verified.returncode, verified.stderr) == (0, "")
+
+
+_FETCHED = re.compile(r"""(?:src|action)="([^"]*)"|<link[^>]* href="([^"]*)"|url\(([^)]*)\)""")
+
+
+def test_the_site_is_built_without_a_warning_and_fetches_nothing_from_elsewhere(
+    tmp_path: Path,
+) -> None:
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert (built.returncode, built.stdout + built.stderr) == (0, "")
+    for page in [*tmp_path.rglob("*.html"), *tmp_path.rglob("*.css")]:
+        found = ["".join(names) for names in _FETCHED.findall(read(page))]
+        assert [name for name in found if re.match(r"['\"]?(https?:)?//", name)] == [], page.name
+    assert not [path.name for path in tmp_path.rglob("*.py")]
+
+
 def test_generated_parts_are_what_the_code_says(generate: ModuleType) -> None:
     for name, lines in generate.PAGES.items():
         page = DOCS / name
@@ -223,7 +286,7 @@ def test_a_changed_page_would_be_noticed(generate: ModuleType, tmp_path: Path) -
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_make_target_exists(page: Path) -> None:
     makefile = read(ROOT / "Makefile")
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     assert set(_MAKE.findall(read(page))) <= targets
 
 
