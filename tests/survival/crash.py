@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image
 from requests.exceptions import RequestException
@@ -36,6 +37,7 @@ from processing.tables import jobs, media
 from tests.live import Live, make_token
 from tests.raw import metadata_header
 from tests.services import wait_until
+from tests.survival.chunking import ChunkClient, send_in_chunks
 from tests.survival.persistent import Broken, Persistent, path_of
 from tusd_server.app import make_locker, make_store, make_uploads
 from tusd_server.errors import UploadLocked
@@ -43,7 +45,9 @@ from tusd_server.info import now_utc
 from tusd_server.settings import Settings
 from tusd_server.uploads.joining import Bystander
 from tusd_server.uploads.sweeper import Sweeper
+from tusd_server.web.schemas import LEAST_CHUNK_BYTES
 
+C = TypeVar("C", bound=Persistent)
 STYLES = (
     "plain",
     "bare",
@@ -54,6 +58,7 @@ STYLES = (
     "digest",
     "concat",
     "tuspy",
+    "chunks",
 )
 # Web processes matter most; behind a dead supervisor everything is started anew.
 TARGETS = {"web": 12, "worker": 4, "gunicorn": 2, "supervisor": 2, "everything": 1}
@@ -192,17 +197,30 @@ class Sender(threading.Thread):
     def _send(self, style: str) -> Sent:
         number = next(self._numbers)
         content = noise_jpeg(self._rng)
-        client = self._client()
         post_id = f"post-{number}"
         values = {"filename": f"{number}.jpg", "filetype": "image/jpeg", "post_id": post_id}
+        if style == "chunks":
+            return Sent(self._in_chunks(content, values), content, post_id, style)
+        client = self._client()
         path = self._upload(client, style, content, values)
         self._count(client)
         return Sent(path, content, post_id, style)
 
     def _client(self) -> Persistent:
-        client = Persistent(self._site, random.Random(self._rng.random()))
+        return self._slowly(Persistent(self._site, random.Random(self._rng.random())))
+
+    def _slowly(self, client: C) -> C:
         client.block_pause = 0.15
         return client
+
+    def _in_chunks(self, content: bytes, values: dict[str, str]) -> str:
+        count = self._rng.randint(1, 3)
+        rngs = [random.Random(self._rng.random()) for _ in range(count)]
+        clients = [self._slowly(ChunkClient(self._site, rng)) for rng in rngs]
+        path = send_in_chunks(clients, content, values, chunk_size=LEAST_CHUNK_BYTES)
+        for client in clients:
+            self._count(client)
+        return path
 
     def _count(self, client: Persistent) -> None:
         self._counts.breaks += client.breaks
@@ -407,8 +425,9 @@ def _check_left(settings: Settings, catalog: Catalog, counts: Counts) -> None:
         not any(info.id in known for info in unfinished), "A finished upload was not handed over."
     )
     abandoned = {info.id for info in unfinished}
-    notes = {path.name for path in (state / "unverified").iterdir()}
-    counts.expect(notes <= abandoned, f"Unverified notes are left: {notes - abandoned}.")
+    for folder in ("unverified", "chunks"):
+        notes = {path.name for path in (state / folder).iterdir()}
+        counts.expect(notes <= abandoned, f"Notes are left in {folder}: {notes - abandoned}.")
     for info in unfinished:
         try:
             with locker.hold(info.id, Bystander()):
@@ -421,7 +440,7 @@ def _check_left(settings: Settings, catalog: Catalog, counts: Counts) -> None:
         stray.unlink()
     _sweep(settings, catalog)
     left = {path.name for path in settings.data_dir.iterdir()} - {".tusd-server", "uploads"}
-    for folder in ("unverified", "awaited", "lock-requests"):
+    for folder in ("unverified", "chunks", "awaited", "lock-requests"):
         left |= {f"{folder}/{path.name}" for path in (state / folder).iterdir()}
     counts.expect(not left, f"Behind the sweeper there are still {left}.")
 
