@@ -1,17 +1,22 @@
 """How much one user may have, and how often begin."""
 
+import hashlib
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
 from limits.errors import StorageError
 
-from tests.desk import REQUEST, Desk, files_desk
+from tests.desk import REQUEST, Desk, body_of, files_desk
 from tests.services import free_port, redis_server
 from tusd_server.errors import QuotaExceeded, UploadError
+from tusd_server.hashing import Checksum
 from tusd_server.storage.memory import MemoryStore
+from tusd_server.uploads.body import PortableBody
 from tusd_server.uploads.quotas import Allowance, Quotas
-from tusd_server.uploads.service import Wanted
+from tusd_server.uploads.receiving import Proof
+from tusd_server.uploads.service import NO_PROOF, Wanted
 
 STORED = {"alice": 0, "bob": 0}
 
@@ -100,6 +105,87 @@ def test_bytes_whose_number_is_not_known(room: Desk) -> None:
     room.append(upload, 0, b"x" * 60)
     assert refused(room, 41)
     room.create(40)
+
+
+@allowed(stored_bytes=100)
+@pytest.mark.parametrize("announced", [True, False])
+def test_bytes_of_a_body_without_a_length(room: Desk, announced: bool) -> None:
+    """They count as they come: no body takes its user beyond."""
+    upload = room.create(None)
+
+    def append(offset: int, size: int) -> None:
+        room.append(upload, offset, body_of(b"x" * size, size if announced else None))
+
+    append(0, 60)
+    with pytest.raises(QuotaExceeded) as exceeded:
+        append(60, 41)
+    assert exceeded.value.offset == 60
+    assert exceeded.value.expires is not None
+    assert room.info(upload).offset == 60
+    append(60, 40)
+    with pytest.raises(QuotaExceeded):
+        append(100, 1)
+    assert room.append(upload, 100, b"", length=100).info.finished
+
+
+@allowed(stored_bytes=100)
+def test_a_length_that_is_told_late(room: Desk) -> None:
+    upload = room.create(None)
+    room.append(upload, 0, b"x" * 60)
+    room.create(30)
+    with pytest.raises(QuotaExceeded) as exceeded:
+        room.append(upload, 60, b"", length=71)
+    assert exceeded.value.offset == 60
+    assert room.info(upload).length is None
+    assert room.append(upload, 60, b"", length=70).info.length == 70
+
+
+@allowed(stored_bytes=50)
+def test_a_creation_with_too_many_bytes_leaves_nothing(room: Desk) -> None:
+    assert "with 51 more" in refused(room, None, body_of(b"x" * 51))
+    assert "with 51 more" in refused(room, None, body_of(b"x" * 51, None))
+    assert room.info(room.create(None, body_of(b"x" * 50, None))).offset == 50
+
+
+@allowed(stored_bytes=100)
+@pytest.mark.parametrize("proven", [True, False])
+def test_bodies_that_come_at_once(room: Desk, proven: bool) -> None:
+    """Each fits alone, and one of them is refused."""
+    first, second = room.create(None), room.create(None)
+    content = b"x" * 60
+    sha1 = Checksum("sha1", hashlib.sha1(content, usedforsecurity=False).digest())
+    proof = Proof(sha1) if proven else NO_PROOF
+
+    refusals = []
+
+    def send(upload: str, body: PortableBody, proof: Proof) -> None:
+        try:
+            room.append(upload, 0, body, proof=proof)
+        except QuotaExceeded:
+            refusals.append(upload)
+
+    class Interrupted(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell() == 60:
+                send(second, body_of(b"y" * 60), NO_PROOF)
+            return super().read(size)
+
+    send(first, PortableBody(Interrupted(content), None), proof)
+    # What is not verified yet is not counted either.
+    assert refusals == [first if proven else second]
+    assert {room.info(each).offset for each in (first, second)} == {0, 60}
+    room.append(refusals[0], 0, b"x" * 40)
+
+
+@allowed(stored_bytes=1_000)
+def test_an_endless_body_is_ended(room: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tusd_server.uploads.receiving.UNCOUNTED_BYTES", 10_000)
+    upload = room.create(None)
+    stream = io.BytesIO(b"x" * 500_000)
+    with pytest.raises(QuotaExceeded):
+        room.append(upload, 0, PortableBody(stream, None))
+    assert stream.tell() < 100_000
+    assert room.info(upload).offset == 0
 
 
 @allowed(stored_bytes=20)

@@ -320,6 +320,22 @@ def test_a_form_that_breaks_behind_its_images_keeps_none(alice: Tus, config: Set
     assert left_behind(config) == set()
 
 
+@pytest.mark.parametrize(
+    ("path", "parts"),
+    [
+        (SIMPLE, [file(MP4 + b"x" * 2000)]),
+        (IMAGES, [image(GIF), image(GIF + b"x" * 900), image(GIF + b"x" * 900)]),
+    ],
+)
+def test_files_beyond_the_quota_leave_nothing_behind(tmp_path: Path, path: str, parts: Any) -> None:
+    config = settings(tmp_path, user_max_bytes=1_500)
+    with make_app(config) as app:
+        response = post(Tus(app), path, *parts)
+        assert (response.status_code, response.headers["Retry-After"]) == (429, "60")
+        assert "1500 bytes that are allowed" in problem(response)["detail"]
+        assert left_behind(config) == set()
+
+
 def test_others_see_nothing_of_it(alice: Tus) -> None:
     response = post(alice, SIMPLE, file(MP4))
     assert response.json is not None

@@ -26,7 +26,7 @@ class Allowance:
 
 
 class Quotas:
-    """Checks an allowance before an upload is created."""
+    """Checks an allowance: before an upload is created, and while one of unknown length grows."""
 
     def __init__(
         self,
@@ -67,6 +67,16 @@ class Quotas:
         if allowed.stored_bytes:
             present = self._stored_bytes(owner) + _bytes_of(under_way)
             self._check_bytes(present, max(0, (length or 0) - _bytes_of(parts)))
+
+    def check_growth(self, info: UploadInfo, owner: str, size: int) -> None:
+        """Raise QuotaExceeded unless this owner may have `size` bytes in this upload.
+
+        For one that was created without a length, whose bytes are counted as they come.
+        """
+        if not self._allowance.stored_bytes or not isinstance(self._store, KnowsOwners):
+            return
+        others = [each for each in self._store.unfinished_of(owner) if each.id != info.id]
+        self._check_bytes(self._stored_bytes(owner) + _bytes_of(others), size)
 
     def _check_bytes(self, present: int, length: int) -> None:
         if present + length > self._allowance.stored_bytes:

@@ -1,6 +1,6 @@
 """Taking in one body under its upload's lock: judge, hash, write, keep what counts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from hooks.events import RequestFacts
@@ -10,6 +10,7 @@ from tusd_server.errors import (
     BodyBroken,
     BodyCut,
     OffsetMismatch,
+    QuotaExceeded,
     ReadTimedOut,
     ServerStopping,
     UploadError,
@@ -23,6 +24,10 @@ from tusd_server.uploads.body import Body, Ending
 from tusd_server.uploads.digests import Digests
 
 Judge = Callable[[UploadInfo, bytes, RequestFacts], None]
+Grow = Callable[[UploadInfo, int], None]
+
+# How far bodies of unknown length may take a user beyond the quota before it is looked at.
+UNCOUNTED_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +49,18 @@ class Proof:
 class Receiver:
     """Appends bodies to uploads; the caller holds the lock."""
 
-    def __init__(self, store: DataStore, digests: Digests, max_size: int, judge: Judge) -> None:
-        """`judge` is asked about the first bytes of each upload and may refuse them."""
+    def __init__(
+        self, store: DataStore, digests: Digests, max_size: int, judge: Judge, grow: Grow
+    ) -> None:
+        """`judge` is asked about the first bytes of each upload and may refuse them.
+
+        `grow` is asked whether an upload of unknown length may have so many bytes.
+        """
         self._store = store
         self._digests = digests
         self._max_size = max_size
         self._judge = judge
+        self._grow = grow
 
     def check(self, info: UploadInfo, offset: int, length: int | None, body: Body) -> None:
         """Raise unless a body may go on here: its offset, its length, the upload's length."""
@@ -66,6 +77,9 @@ class Receiver:
         if length is not None and length < info.offset:
             raise BadHeader(f"Upload-Length is {length}; {info.offset} bytes are here already.")
         check_fits(body, info.offset, self._limit(info, length))
+        grown = info.offset + (body.length or 0) if length is None else length
+        if info.length is None and grown > info.offset:
+            self._may_grow(info, grown)
 
     def receive(
         self, info: UploadInfo, body: Body, proof: Proof, request: RequestFacts
@@ -85,8 +99,12 @@ class Receiver:
                 self._write(info, body, writer, running, hashed, request, verified=proof.wanted)
                 self._verify(info, body, writer, proof, running, hashed)
                 self._judge_verified(info, writer, proof, request)
+                # Behind the last byte, and when it counts: of bodies that come at once, the last
+                # one to be looked at finds the bytes of all.
+                if info.length is None and writer.offset > info.offset:
+                    self._grow(info, writer.offset)
             except UploadError as error:
-                if proof.wanted:
+                if proof.wanted or isinstance(error, QuotaExceeded):
                     # What is not verified is not acknowledged.
                     writer.cut(info.offset)
                     error.offset = info.offset
@@ -171,7 +189,7 @@ class Receiver:
         # checksum when that holds: damage on the way is no reason to refuse a file for good.
         judged = info.offset >= HEAD_BYTES or info.partial or verified
         hashes = [each for each in (running, hashed) if each is not None]
-        for view in body.chunks(self._limit(info) - info.offset):
+        for view in self._counted(info, body.chunks(self._limit(info) - info.offset)):
             for each in hashes:
                 each.update(view)
             last = writer.offset + len(view) == info.length
@@ -188,6 +206,23 @@ class Receiver:
                 f"The body goes on beyond {self._limit(info)} bytes; none of it is kept.",
                 offset=info.offset,
             )
+
+    def _counted(self, info: UploadInfo, views: Iterator[memoryview]) -> Iterator[memoryview]:
+        """The views; every so many bytes the quota is asked, where it does not know the length."""
+        written, ask_at = info.offset, info.offset + UNCOUNTED_BYTES
+        for view in views:
+            written += len(view)
+            yield view
+            if info.length is None and written >= ask_at:
+                ask_at = written + UNCOUNTED_BYTES
+                self._grow(info, written)
+
+    def _may_grow(self, info: UploadInfo, size: int) -> None:
+        try:
+            self._grow(info, size)
+        except QuotaExceeded as error:
+            error.offset = info.offset
+            raise
 
     def _write_last(
         self, info: UploadInfo, writer: Writer, running: Hash | None, view: memoryview

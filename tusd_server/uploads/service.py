@@ -27,6 +27,7 @@ from tusd_server.errors import (
     ChecksumMismatch,
     FinalUpload,
     HookFailed,
+    QuotaExceeded,
     UnknownChecksum,
     UploadError,
     UploadGone,
@@ -60,7 +61,14 @@ log = logging.getLogger("tusd_server.uploads")
 
 NO_PROOF = Proof()
 # After these a creation with bytes is not to be resumed: its client did it wrong.
-_NOT_TO_RESUME = (UploadTooLarge, BodyBroken, ChecksumMismatch, UnknownChecksum, BadHeader)
+_NOT_TO_RESUME = (
+    UploadTooLarge,
+    QuotaExceeded,
+    BodyBroken,
+    ChecksumMismatch,
+    UnknownChecksum,
+    BadHeader,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +144,7 @@ class Uploads:
         self._clock = clock
         self._new_id = new_id
         self._expire_after = expire_after if isinstance(store, Expires) else None
-        self.receiver = Receiver(store, Digests(), max_size, self.judge)
+        self.receiver = Receiver(store, Digests(), max_size, self.judge, self._grow)
         self._joining = Joining(store, locker, self.receiver, max_size)
         self.watch = Watch(hooks, self._event, self._stop_late, progress_seconds)
 
@@ -172,7 +180,8 @@ class Uploads:
         parts = [self._mine(part, owner) for part in info.parts]
         info = replace(info, length=self._joining.length(parts)) if parts else info
         if self._quotas is not None:
-            self._quotas.check(owner, info.length, parts)
+            announced = body.length if body is not None and info.length is None else info.length
+            self._quotas.check(owner, announced, parts)
         with vetoes():
             asked = self._event("pre-create", replace(info, id=""), request)
             change = self._hooks.pre_create(asked) or CreateReply()
@@ -530,6 +539,10 @@ class Uploads:
         """Ask the hooks about the first bytes; raises UploadRefused."""
         with vetoes():
             self._hooks.first_bytes(self._event("first-bytes", info, request), head)
+
+    def _grow(self, info: UploadInfo, size: int) -> None:
+        if self._quotas is not None and info.owner is not None:
+            self._quotas.check_growth(info, info.owner, size)
 
     def _finish(self, info: UploadInfo, request: RequestFacts) -> Outcome:
         """Make the complete upload durable, then hand it over; both may be done again."""
