@@ -239,21 +239,33 @@ class Catalog:
         or deleted without a post. A ready medium gets the job that registers it in the same
         transaction, any other one when it is ready.
         """
+        return self.assign_post_to_all([media_id], post_id)
+
+    def assign_post_to_all(self, media_ids: Iterable[str], post_id: str) -> bool:
+        """`assign_post` for several media at once: a crash leaves all of them with it, or none.
+
+        Whether all of them belong to the post afterwards.
+        """
+        asked = list(media_ids)
 
         def work(connection: Connection) -> bool:
-            free = media.c.post_id.is_(None) & media.c.status.not_in(("rejected", "deleted"))
-            assigned = connection.scalar(
-                update(media)
-                .where(media.c.id == media_id, free)
-                .values(post_id=post_id)
-                .returning(media.c.status)
-            )
-            if assigned == "ready":
-                self._put_job(connection, REGISTER, media_id)
-            of_post = select(media.c.post_id).where(media.c.id == media_id)
-            return bool(connection.scalar(of_post) == post_id)
+            belong = [self._assign(connection, each, post_id) for each in asked]
+            return all(belong)
 
         return self.database.write(work)
+
+    def _assign(self, connection: Connection, media_id: str, post_id: str) -> bool:
+        free = media.c.post_id.is_(None) & media.c.status.not_in(("rejected", "deleted"))
+        assigned = connection.scalar(
+            update(media)
+            .where(media.c.id == media_id, free)
+            .values(post_id=post_id)
+            .returning(media.c.status)
+        )
+        if assigned == "ready":
+            self._put_job(connection, REGISTER, media_id)
+        of_post = select(media.c.post_id).where(media.c.id == media_id)
+        return bool(connection.scalar(of_post) == post_id)
 
     def derived(self, media_id: str, made: Iterable[Derivative]) -> bool:
         """Put these in the place of those with the same names.

@@ -36,6 +36,11 @@ class Metadata:
             tuple((key, text.encode()) for key, text in values.items() if _KEY.fullmatch(key))
         )
 
+    def with_more(self, more: "Metadata") -> "Metadata":
+        """With those pairs of `more` whose key is not there yet."""
+        known = {key for key, _ in self.pairs}
+        return Metadata(self.pairs + tuple(pair for pair in more.pairs if pair[0] not in known))
+
     def to_header(self) -> str:
         """The header that reads back as the same pairs."""
         return ",".join(

@@ -1,6 +1,7 @@
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -127,6 +128,27 @@ def test_a_medium_keeps_its_post(catalog: Catalog) -> None:
     assert not catalog.assign_post(medium.id, "p2")
     assert known(catalog, medium.id).post_id == "p1"
     assert catalog.assign_post(medium.id, "p1")
+
+
+def test_a_post_for_several_media_comes_to_all_of_them_or_to_none(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    media = [ready_medium(catalog, upload_id).id for upload_id in ("u1", "u2", "u3")]
+    put_job = catalog._put_job
+
+    def dies_at_the_last(connection: Any, kind: str, media_id: str, *more: Any) -> None:
+        if media_id == media[-1]:
+            raise KeyboardInterrupt
+        put_job(connection, kind, media_id, *more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(catalog, "_put_job", dies_at_the_last)
+        with pytest.raises(KeyboardInterrupt):
+            catalog.assign_post_to_all(media, "p1")
+    assert [known(catalog, each).post_id for each in media] == [None, None, None]
+    assert catalog.assign_post_to_all(media, "p1")
+    assert [known(catalog, each).post_id for each in media] == ["p1", "p1", "p1"]
+    assert not catalog.assign_post_to_all([*media, "nothing"], "p1")
 
 
 @pytest.mark.parametrize("status", ["rejected", "deleted"])

@@ -11,10 +11,14 @@ from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
+from hooks.content import ContentCheck
+from hooks.events import CreateReply
+from processing.medium import Medium, Received
 from processing.reasons import Reason
 from tests.forms import BOUNDARY, FORM, file, form, head_of, image
 from tests.records import known
 from tests.rooms import GIF, MP4, Cut, Tus, Untouched, catalog_of, make_app, run_jobs, settings
+from tusd_server.app import make_store
 from tusd_server.settings import Settings
 
 SIMPLE = "/api/v1/media/upload/simple"
@@ -72,6 +76,40 @@ def test_the_order_of_the_parts_does_not_matter(alice: Tus, app: Flask, before: 
     assert response.status_code == 202
     assert response.json is not None
     assert response.json["post_id"] == "p1"
+
+
+@pytest.mark.parametrize(
+    ("path", "files"), [(SIMPLE, [file(MP4)]), (IMAGES, [image(GIF), image(GIF)])]
+)
+def test_a_post_that_is_named_behind_the_files_comes_with_their_records(
+    alice: Tus, app: Flask, config: Settings, path: str, files: Any
+) -> None:
+    """No crash leaves a medium without it: the facts of the upload have it before its length."""
+    store, catalog = make_store(config), catalog_of(app)
+    seen = []
+    receive = catalog.receive
+
+    def note(received: Received, *orders: Any) -> Medium:
+        info = store.look(received.upload_id)
+        seen.append((received.post_id, info.metadata.text("post_id"), info.length is not None))
+        return receive(received, *orders)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(catalog, "receive", note)
+        response = post(alice, path, *files, ("post_id", "p1"))
+    assert response.status_code == 202, response.text
+    assert seen == [("p1", "p1", True)] * len(files)
+
+
+def test_a_post_that_a_hook_chose_stays(
+    alice: Tus, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        ContentCheck, "pre_create", lambda *_: CreateReply(metadata={"post_id": "chosen"})
+    )
+    response = post(alice, SIMPLE, file(MP4, "", None), ("post_id", "p1"))
+    assert response.json is not None
+    assert response.json["post_id"] == "chosen"
 
 
 def test_a_file_alone_will_do(alice: Tus) -> None:

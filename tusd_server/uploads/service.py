@@ -60,6 +60,7 @@ from tusd_server.uploads.watching import PROGRESS_SECONDS, Watch
 log = logging.getLogger("tusd_server.uploads")
 
 NO_PROOF = Proof()
+NOTHING_SAID = Metadata()
 # After these a creation with bytes is not to be resumed: its client did it wrong.
 _NOT_TO_RESUME = (
     UploadTooLarge,
@@ -228,13 +229,15 @@ class Uploads:
         request: RequestFacts,
         *,
         length: int | None = None,
+        metadata: Metadata = NOTHING_SAID,
         proof: Proof = NO_PROOF,
     ) -> Outcome:
         """Take in bytes from `offset` on; with the last one, finish the upload.
 
-        `length` tells the length of an upload for which it was deferred. Raises OffsetMismatch,
-        UploadTooLarge, ChecksumMismatch, and the errors of a body that ended badly, which carry
-        the offset up to which bytes were kept.
+        `length` tells the length of an upload for which it was deferred, `metadata` what nobody
+        has said of the file before; they are kept together. Raises OffsetMismatch,
+        UploadTooLarge, ChecksumMismatch, QuotaExceeded, and the errors of a body that ended
+        badly, which carry the offset up to which bytes were kept.
         """
         if self._mine(upload_id, owner).final:
             raise FinalUpload("This upload is made of others; it takes no bytes of its own.")
@@ -244,7 +247,7 @@ class Uploads:
                 with self._telling_expiry(info):
                     self.receiver.check(info, offset, length, body)
                     if not info.finished:
-                        settled = _settled(info, owner, length)
+                        settled = _settled(info, owner, length, metadata)
                         info = self._take_in(info, settled, body, proof, request)
         except UploadNotFound:
             # Handed over in between, perhaps: then there is nothing left to lock.
@@ -587,10 +590,12 @@ class Uploads:
         return HookEvent(name, facts_of(info, self._local), request)
 
 
-def _settled(info: UploadInfo, owner: str, length: int | None) -> UploadInfo:
-    """With a length that is told only now, and the first user of an upload without one."""
+def _settled(info: UploadInfo, owner: str, length: int | None, metadata: Metadata) -> UploadInfo:
+    """With what is told only now, and the first user of an upload without one."""
+    header = info.metadata.with_more(metadata).to_header() if metadata.pairs else None
     return replace(
         info,
+        metadata_header=info.metadata_header if header is None else header,
         length=length if info.length is None else info.length,
         owner=owner if info.owner is None else info.owner,
         created_at=info.created_at or info.touched_at,

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, json, request
 
+from hooks.events import POST_KEY
 from processing.medium import Medium
 from processing.sniff import KINDS
 from tusd_server.errors import (
@@ -65,9 +66,7 @@ class DirectApi:
             if file is None:
                 raise WrongFields(("file", "file is missing."))
             _check_family(file, said.media_type)
-            media_id = batch.finish(file.info)
-        if said.post_id is not None:
-            self._rooms.catalog.assign_post(media_id, said.post_id)
+            media_id = batch.finish(file.info, _of_post(said.post_id))
         (medium,) = self._rooms.settling.wait([media_id])
         return self._rooms.media.answer(medium, status_for(medium))
 
@@ -93,17 +92,16 @@ class DirectApi:
                 raise WrongFields(("images", f"images is missing; send 1 to {MOST_IMAGES}."))
             if said.all_or_nothing:
                 _raise_if_any_failed(images)
+            # Of all or nothing the post hears when all are found good.
+            known = _of_post(None if said.all_or_nothing else said.post_id)
             for image in images:
-                _finish_image(batch, image)
+                _finish_image(batch, image, known)
             if said.all_or_nothing:
                 return self._all_or_nothing(images, said.post_id)
-        return self._each(images, said.post_id)
+        return self._each(images)
 
-    def _each(self, images: list[Image], post_id: str | None) -> Response:
+    def _each(self, images: list[Image]) -> Response:
         ids = [image.media_id for image in images if image.media_id is not None]
-        if post_id is not None:
-            for media_id in ids:
-                self._rooms.catalog.assign_post(media_id, post_id)
         media = {medium.id: medium for medium in self._rooms.settling.wait(ids)}
         _note_rejections(images, media)
         good = [media[i.media_id] for i in images if i.error is None and i.media_id is not None]
@@ -125,8 +123,7 @@ class DirectApi:
                 f"{self._rooms.settling.wait_seconds:g} s, so none is kept; send them again."
             )
         if post_id is not None:
-            for media_id in ids:
-                self._rooms.catalog.assign_post(media_id, post_id)
+            self._rooms.catalog.assign_post_to_all(ids, post_id)
         return _json([self._result(n, image, media) for n, image in enumerate(images)], 200)
 
     def _result(self, index: int, image: Image, media: Mapping[str, Medium]) -> dict[str, Any]:
@@ -156,8 +153,11 @@ def _form(most_bytes: int) -> Form:
 
 def _named(fields: Fields) -> dict[str, str]:
     """The post as the hooks of a creation see it, where its field came before the file."""
-    post_id = checked(FormFields, fields.values).post_id
-    return {} if post_id is None else {"post_id": post_id}
+    return _of_post(checked(FormFields, fields.values).post_id)
+
+
+def _of_post(post_id: str | None) -> dict[str, str]:
+    return {} if post_id is None else {POST_KEY: post_id}
 
 
 def _check_family(file: TakenFile, media_type: str | None) -> None:
@@ -185,11 +185,11 @@ def _take_image(batch: Batch, part: Part, most: Most) -> Image:
     return image
 
 
-def _finish_image(batch: Batch, image: Image) -> None:
+def _finish_image(batch: Batch, image: Image, metadata: Mapping[str, str]) -> None:
     if image.error is not None or image.taken is None:
         return
     try:
-        image.media_id = batch.finish(image.taken.info)
+        image.media_id = batch.finish(image.taken.info, metadata)
     except (UploadRefused, UploadRejected) as error:
         batch.forget(image.taken.info)
         image.error = error

@@ -94,8 +94,12 @@ class Batch:
             raise UploadRefused(reason.message, code=reason.code) from rejected
         return TakenFile(info, kind)
 
-    def finish(self, info: UploadInfo) -> str:
-        """Tell the upload's length, which completes it; its medium's id."""
+    def finish(self, info: UploadInfo, metadata: Mapping[str, str]) -> str:
+        """Tell the upload's length, which completes it; its medium's id.
+
+        `metadata` is what the form said behind the file. The record is made with it: no crash
+        leaves a medium without the post that its form named.
+        """
         done = self._uploads.append(
             info.id,
             self._owner,
@@ -103,6 +107,7 @@ class Batch:
             PortableBody(io.BytesIO(), 0),
             self._request,
             length=info.offset,
+            metadata=Metadata.from_text(metadata),
         )
         return done.headers[MEDIA_ID_HEADER]
 
