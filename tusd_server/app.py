@@ -33,7 +33,7 @@ from tusd_server.auth import Auth
 from tusd_server.errors import BadSetting
 from tusd_server.locks import FileLocker, Locker
 from tusd_server.secret import key_for
-from tusd_server.server.offload import offload_here
+from tusd_server.server.offload import offload_here, pause_here
 from tusd_server.settings import Settings, without_secrets
 from tusd_server.storage.base import DataStore
 from tusd_server.storage.filesystem import FilesystemStore
@@ -111,6 +111,7 @@ def create_app(
         simple_max_size=settings.simple_max_size,
         sweep=sweep_of(settings, store, locker, uploads),
         retention=Retention(catalog, shelf, settings.retention_days),
+        pause=pause_here(),
     )
     app.register_blueprint(upkeep_blueprint(upkeep))
     forms = FormRooms(
@@ -163,6 +164,7 @@ def make_store(settings: Settings, *, prepare: bool = True) -> FilesystemStore:
         settings.state_dir,
         durability=settings.durability,
         offload=offload_here(),
+        pause=pause_here(),
         note_owners=bool(settings.user_max_bytes or settings.user_max_unfinished),
         prepare=prepare,
     )

@@ -1,5 +1,6 @@
 """Deleting a medium, what the server takes, and cleaning up."""
 
+import select
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from sqlalchemy import update
 
 from processing.sniff import KINDS
 from processing.tables import media
+from tests.conftest import Start
+from tests.raw import Client
 from tests.records import known
 from tests.rooms import (
     GIF,
@@ -22,6 +25,7 @@ from tests.rooms import (
     settings,
 )
 from tests.web.test_media_api import app, config, document, finished
+from tusd_server.info import UploadInfo
 from tusd_server.settings import Settings
 from tusd_server.storage.filesystem import FilesystemStore
 
@@ -135,6 +139,26 @@ def test_cleaning_up_deletes_what_has_expired(tmp_path: Path) -> None:
         assert json_of(boss.send("POST", CLEANUP)) == {"dry_run": False, **told}
         assert not (config.data_dir / upload).exists()
         assert json_of(boss.send("POST", CLEANUP, body=b"{}"))["expired"] == 0
+
+
+def test_others_are_answered_while_very_much_is_cleaned_up(
+    start_server: Start, tmp_path: Path
+) -> None:
+    server = start_server(workers=1)
+    store = FilesystemStore(server.data_dir, server.data_dir / ".tusd-server", durability="none")
+    for number in range(2_000):
+        store.create(UploadInfo(f"{number:032x}", 100))
+    boss, other = Client(server), Client(server)
+    boss.token = server.token("boss", staff=True)
+    answered = 0
+    with boss.wire() as wire:
+        wire.send(boss.head("POST", CLEANUP, ("Content-Length", "0")))
+        while not select.select([wire.socket], [], [], 0)[0]:
+            assert other.ask("GET", "/healthz").status == 200
+            answered += 1
+        assert wire.answer().json()["expired"] == 0
+    # A server that did not pause would answer one, or two, and the rest behind its round.
+    assert answered > 5
 
 
 def test_cleaning_up_retires_media_too(tmp_path: Path) -> None:

@@ -8,13 +8,18 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 Offload = Callable[[Callable[[], None]], None]
+Pause = Callable[[], None]
+T = TypeVar("T")
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # Below this a file is not worth a reservation: the call would cost more than the risk.
 LEAST_RESERVED_BYTES = 256 * 1024
 
+# A look at an upload takes some 50 microseconds.
+PACE = 100
 _COPY_BYTES = 1 << 30
 _LOCK_POLL_SECONDS = 0.002
 _SMALL_BYTES = 64 * 1024
@@ -29,6 +34,18 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def directly(work: Callable[[], None]) -> None:
     """Run blocking work right here; an event loop's server brings its own way."""
     work()
+
+
+def without_pause() -> None:
+    """Go on at once; an event loop's server lets its connections run here."""
+
+
+def paced(things: Iterable[T], pause: Pause) -> Iterator[T]:
+    """The things, with a pause now and then, for walks through very many."""
+    for number, thing in enumerate(things, 1):
+        yield thing
+        if number % PACE == 0:
+            pause()
 
 
 def reserve(descriptor: int, length: int) -> None:

@@ -33,13 +33,16 @@ from tusd_server.storage.chunks import FileChunkWriter, knows_boots, new_note, r
 from tusd_server.storage.files import (
     FULL,
     Offload,
+    Pause,
     directly,
     join_files,
     locked,
+    paced,
     read_file,
     reserve,
     sync_path,
     unlink,
+    without_pause,
     write_file,
 )
 from tusd_server.storage.received import Received
@@ -64,6 +67,7 @@ class FilesystemStore:
         *,
         durability: Durability = "finish",
         offload: Offload = directly,
+        pause: Pause = without_pause,
         note_owners: bool = False,
         prepare: bool = True,
     ) -> None:
@@ -73,6 +77,7 @@ class FilesystemStore:
         made, for whoever only looks.
 
         `offload` runs calls that block on the disk, such as fdatasync, off the event loop.
+        Walks through all uploads call `pause` now and then, for others to run.
         """
         self.root = root.absolute()
         self._base = str(self.root) + os.sep
@@ -83,6 +88,7 @@ class FilesystemStore:
         # Where boots cannot be told apart, a note counts only if it was synced.
         self._sync_chunks = durability == "chunk" or (durability == "finish" and not knows_boots())
         self._offload = offload
+        self._pause = pause
         self._note_owners = note_owners
         notes = ("unverified", "chunks", "awaited", "keys", "owners")
         for folder in (self.root, *(self._state / name for name in notes)) if prepare else ():
@@ -196,11 +202,11 @@ class FilesystemStore:
             gone = info.refusal is not None or not os.path.exists(self._data(info.id))
             if gone and info.path is None:
                 forgotten += _unlink_older(info_path, gone_since)
-        for path in (self._state / "finished").glob("??/*.info"):
+        for path in self._notes("finished", "??/*.info"):
             forgotten += _unlink_older(str(path), finished_since)
-        for path in (self._state / "finished").glob("??/*.new"):  # a crash in `hand_over`
+        for path in self._notes("finished", "??/*.new"):  # a crash in `hand_over`
             _unlink_older(str(path), gone_since)
-        for path in (self._state / "keys").glob("*"):
+        for path in self._notes("keys", "*"):
             _unlink_older(str(path), finished_since)
         self._drop_stray_notes()
         return forgotten
@@ -344,8 +350,9 @@ class FilesystemStore:
     def all(self, *, even_gone: bool = False) -> Iterator[UploadInfo]:
         """See DataStore; with `even_gone` also those whose bytes expired."""
         with os.scandir(self.root) as entries:
-            ids = [entry.name[:-5] for entry in entries if entry.name.endswith(".info")]
-        for upload_id in filter(is_id, ids):
+            names = [entry.name for entry in paced(entries, self._pause)]
+        ids = (name[:-5] for name in names if name.endswith(".info"))
+        for upload_id in paced(filter(is_id, ids), self._pause):
             try:
                 yield self.look(upload_id)
             except UploadGone:
@@ -364,17 +371,21 @@ class FilesystemStore:
         """
         oldest = time.time() - older_than_seconds
         with os.scandir(self.root) as entries:
-            files = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
-        for entry in files:
+            listed = paced(entries, self._pause)
+            files = [entry for entry in listed if entry.is_file(follow_symlinks=False)]
+        for entry in paced(files, self._pause):
             with contextlib.suppress(FileNotFoundError):
                 if entry.stat().st_mtime < oldest and self._belongs_to_none(entry.name):
                     yield self.root / entry.name
 
     def handed_over(self) -> Iterator[UploadInfo]:
         """Every upload whose bytes were moved to their final place and are still there."""
-        for path in (self._state / "finished").glob("??/*.info"):
+        for path in self._notes("finished", "??/*.info"):
             with contextlib.suppress(UploadNotFound, UploadGone):
                 yield self._handed_over(path.stem)
+
+    def _notes(self, folder: str, pattern: str) -> Iterator[Path]:
+        return paced((self._state / folder).glob(pattern), self._pause)
 
     def _belongs_to_none(self, name: str) -> bool:
         # The disk is asked, not the listing: that may miss a file which was just replaced.

@@ -14,6 +14,7 @@ from tusd_server.auth import Auth
 from tusd_server.errors import UploadForbidden, UploadNotFound
 from tusd_server.protocol.headers import VERSION
 from tusd_server.storage.base import extensions
+from tusd_server.storage.files import Pause, paced
 from tusd_server.uploads.service import Uploads
 from tusd_server.uploads.sweeper import Swept
 from tusd_server.web import schemas
@@ -35,9 +36,14 @@ class UpkeepApi:
         simple_max_size: int,
         sweep: Sweep | None,
         retention: Retention,
+        pause: Pause,
     ) -> None:
-        """`sweep` does one thorough round, dry where its argument says so; None cannot."""
+        """`sweep` does one thorough round, dry where its argument says so; None cannot.
+
+        What takes long calls `pause` now and then, for other requests to run.
+        """
         self._retention = retention
+        self._pause = pause
         self._uploads = uploads
         self._auth = auth
         self._limits = limits
@@ -90,7 +96,7 @@ class UpkeepApi:
             raise UploadNotFound("The store of this server cleans up by itself.")
         swept = self._sweep(asked.dry_run)
         retired = self._retention.overdue() if asked.dry_run else self._retention.enforce()
-        return _counts(swept, list(retired), dry_run=asked.dry_run)
+        return _counts(swept, list(paced(retired, self._pause)), dry_run=asked.dry_run)
 
 
 def _counts(swept: Swept, retired: Sequence[Medium], *, dry_run: bool) -> dict[str, Any]:
