@@ -64,6 +64,30 @@ def read(found: Form) -> list[tuple[str, str | None, bytes]]:
     return parts
 
 
+class Shared(PortableBody):
+    """A body whose one view is of a buffer that others write to as soon as they may."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(), len(content))
+        self.buffer = bytearray(content)
+
+    def chunks(self, limit: int) -> Iterator[memoryview]:
+        yield memoryview(self.buffer)
+        self.ending = Ending.COMPLETE
+
+
+def test_other_connections_may_run_while_a_part_is_dealt_with() -> None:
+    content = bytes(range(256)) * (3 * FEED_BYTES // 256)
+    body = Shared(form(("file", content, "a.bin", None)))
+    found = Form(body, FORM, most_bytes=10 * MIB)
+    kept = bytearray()
+    for part in found:
+        while (data := part.form.data()) is not None:
+            kept += data
+            body.buffer[:] = bytes(len(body.buffer))
+    assert kept == content
+
+
 # Contents that look like what stands between parts.
 TRICKY = st.sampled_from(
     [

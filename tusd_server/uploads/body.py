@@ -48,8 +48,9 @@ class Body(Protocol):
     def chunks(self, limit: int) -> Iterator[memoryview]:
         """Yield the body's bytes, at most `limit` in all, as they arrive.
 
-        A view holds only until the next one is asked for. Afterwards `ending` is set; it is
-        OVERRUN when the body went on beyond the limit.
+        A view holds only until the next one is asked for, or other connections may run: whatever
+        waits comes behind the use of the view. Afterwards `ending` is set; it is OVERRUN when the
+        body went on beyond the limit.
         """
 
     def let_go(self) -> None:

@@ -284,10 +284,13 @@ def shown(text: str) -> str:
     return ascii(text if len(text) <= 40 else text[:40] + "...")
 
 
-def _pieces(body: Body, most_bytes: int) -> Iterator[memoryview]:
+def _pieces(body: Body, most_bytes: int) -> Iterator[bytes]:
     for view in body.chunks(most_bytes):
-        for start in range(0, len(view), FEED_BYTES):
-            yield view[start : start + FEED_BYTES]
+        # The view is of a buffer that all connections share, and they run while one piece is
+        # dealt with: a hook is asked, a lock is waited for.
+        content = bytes(view)
+        for start in range(0, len(content), FEED_BYTES):
+            yield content[start : start + FEED_BYTES]
 
 
 def _boundary(content_type: str | None) -> bytes:
