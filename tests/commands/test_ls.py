@@ -90,6 +90,7 @@ def test_json_is_one_document_a_line(cli: Cli, data_dir: Path) -> None:
         "status": "uploading",
         "file_name": "half\x1b.mp4",
         "offset": 1024,
+        "received_bytes": 1024,
         "size": 2048,
         "metadata": {"filename": "half\x1b.mp4"},
         "created_at": (START - timedelta(days=1024)).isoformat(),
@@ -97,6 +98,23 @@ def test_json_is_one_document_a_line(cli: Cli, data_dir: Path) -> None:
     rejected = next(each for each in documents if each["status"] == "rejected")
     assert rejected["reasons"] == [{"code": "empty_file", "message": "The file is empty."}]
     assert rejected["created_at"] == START.isoformat()
+
+
+def test_of_an_upload_in_chunks_all_bytes_are_told(cli: Cli, data_dir: Path) -> None:
+    """Not those up to its first hole."""
+    store = FilesystemStore(data_dir, durability="none")
+    info = UploadInfo(id="holes", length=2500, owner="carol", chunk_size=1024)
+    store.create(info)
+    with store.chunk_writer(info) as writer:
+        writer.write(memoryview(bytes(452)), 2048)
+        writer.count_chunk(2)
+    done = cli("ls", "--unfinished", "--json", "--owner", "carol", "--data-dir", data_dir)
+    found = json.loads(done.stdout)
+    assert (found["offset"], found["received_bytes"], found["size"]) == (0, 452, 2500)
+    done = cli("ls", "--unfinished", "--owner", "carol", "--data-dir", data_dir)
+    assert rows(done.stdout)[0][2:6] == ["452", "B/2.4", "KiB", "?"]
+    done = cli("ls", "--usage", "--json", "--owner", "carol", "--data-dir", data_dir)
+    assert json.loads(done.stdout)["unfinished_bytes"] == 452
 
 
 def test_the_use_of_the_disk(cli: Cli, data_dir: Path) -> None:

@@ -18,6 +18,7 @@ from tusd_server.settings import Settings
 
 UPLOADING = "uploading"
 PAGE = 500
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _ROW = "{:<36}  {:<10}  {:>21}  {:>6}  {:<16}  {}"
 
 
@@ -30,6 +31,14 @@ class Choice:
     unfinished_only: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An upload that still misses bytes, and how many are here, behind holes too."""
+
+    info: UploadInfo
+    received_bytes: int
+
+
 def ls(settings: Settings, choice: Choice, *, as_json: bool) -> int:
     """Print unfinished uploads, oldest first, then media, newest first; the exit status.
 
@@ -39,8 +48,8 @@ def ls(settings: Settings, choice: Choice, *, as_json: bool) -> int:
     if not as_json:
         print(_ROW.format("ID", "STATUS", "SIZE", "AGE", "OWNER", "NAME"))
     if choice.status is None:
-        for info in unfinished(settings, choice.owner):
-            print(json.dumps(_upload_document(info)) if as_json else _upload_row(info, now_utc()))
+        for begun in unfinished(settings, choice.owner):
+            print(json.dumps(_upload_document(begun)) if as_json else _upload_row(begun, now_utc()))
     if not choice.unfinished_only:
         for medium in media(settings, choice):
             print(_medium_json(medium) if as_json else _medium_row(medium, now_utc()))
@@ -55,14 +64,15 @@ def ls_orphans(settings: Settings) -> int:
     return 0
 
 
-def unfinished(settings: Settings, owner: str | None) -> list[UploadInfo]:
+def unfinished(settings: Settings, owner: str | None) -> list[Begun]:
     """The uploads that still miss bytes, oldest first."""
+    store = make_store(settings, prepare=False)
     found = [
-        info
-        for info in make_store(settings, prepare=False).all()
+        Begun(info, store.received(info).bytes if info.in_chunks else info.offset)
+        for info in store.all()
         if not info.finished and info.refusal is None and owner in (None, info.owner)
     ]
-    return sorted(found, key=lambda info: info.created_at or datetime.min.replace(tzinfo=UTC))
+    return sorted(found, key=lambda begun: begun.info.created_at or _NEVER)
 
 
 def media(settings: Settings, choice: Choice) -> Iterator[Medium]:
@@ -84,8 +94,9 @@ def _length(length: int | None) -> str:
     return "?" if length is None else bytes_of(length)
 
 
-def _upload_row(info: UploadInfo, now: datetime) -> str:
-    size = f"{bytes_of(info.offset)}/{_length(info.length)}"
+def _upload_row(begun: Begun, now: datetime) -> str:
+    info = begun.info
+    size = f"{bytes_of(begun.received_bytes)}/{_length(info.length)}"
     name = info.metadata.text(*NAME_KEYS) or info.id
     return _row(info.id, UPLOADING, size, info.created_at, info.owner or "-", name, now)
 
@@ -109,7 +120,8 @@ def _row(
     return _ROW.format(row_id, status, size, age, printable(owner), printable(name))
 
 
-def _upload_document(info: UploadInfo) -> dict[str, Any]:
+def _upload_document(begun: Begun) -> dict[str, Any]:
+    info = begun.info
     return {
         "id": None,
         "upload_id": info.id,
@@ -117,6 +129,7 @@ def _upload_document(info: UploadInfo) -> dict[str, Any]:
         "status": UPLOADING,
         "file_name": info.metadata.text(*NAME_KEYS),
         "offset": info.offset,
+        "received_bytes": begun.received_bytes,
         "size": info.length,
         "metadata": info.metadata.to_text(),
         "created_at": info.created_at.isoformat() if info.created_at else None,

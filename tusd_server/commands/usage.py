@@ -44,9 +44,10 @@ def ls_usage(settings: Settings, owner: str | None, *, as_json: bool) -> int:
 
 def _unfinished(settings: Settings, owner: str | None) -> dict[str, Unfinished]:
     found: defaultdict[str, Unfinished] = defaultdict(Unfinished)
-    for info in unfinished(settings, owner):
-        before = found[info.owner or ""]
-        found[info.owner or ""] = Unfinished(before.number + 1, before.received_bytes + info.offset)
+    for begun in unfinished(settings, owner):
+        name = begun.info.owner or ""
+        before = found[name]
+        found[name] = Unfinished(before.number + 1, before.received_bytes + begun.received_bytes)
     return dict(found)
 
 
