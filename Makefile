@@ -34,7 +34,7 @@ check: $(VENV)/.tests
 	$(BIN)/mypy bench
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
-	$(SITE) build --strict --quiet --site-dir build/checked-site
+	$(SITE) build --strict --site-dir build/checked-site
 
 format: $(VENV)/.tests
 	$(BIN)/ruff format .
@@ -44,8 +44,8 @@ docs: $(VENV)/.tests
 	$(BIN)/python docs/generate.py
 
 site: $(VENV)/.tests
-	$(SITE) build --strict --quiet
-	@echo "The pages are in build/site; open build/site/index.html."
+	$(SITE) build --strict
+	@echo "Open build/site/index.html, or serve the folder: its search needs http."
 
 docs-serve: $(VENV)/.tests
 	$(SITE) serve $(ARGS)

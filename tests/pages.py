@@ -10,8 +10,8 @@ _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def snippets(page: str, language: str) -> list[str]:
-    """The blocks of code of a page in this language, in their order."""
-    text = (DOCS / page).read_text(encoding="utf-8")
+    """The blocks of code of a page (or of README.md) in this language, in their order."""
+    text = ((ROOT if page == "README.md" else DOCS) / page).read_text(encoding="utf-8")
     return [code for found, code in _BLOCK.findall(text) if found == language]
 
 

@@ -1,4 +1,4 @@
-"""docs/start.md, typed in as it stands there."""
+"""docs/start.md and the README, typed in as they stand there."""
 
 import os
 import re
@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.live import ROOT, SECRET, Live
-from tests.pages import snippets
+from tests.media import make_jpeg
+from tests.pages import snippet, snippets
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +65,11 @@ def test_the_publication_deletes_the_files_of_its_post_alone(said: str) -> None:
     listed = said[said.rindex("ID    ") :]
     assert [line.split()[1] for line in listed.splitlines()[1:]].count("deleted") == 3
     assert "ready" in listed or "received" in listed or "processing" in listed
+
+
+def test_the_request_of_the_readme(tmp_path: Path) -> None:
+    make_jpeg(tmp_path / "photo.jpg")
+    with Live(tmp_path / "data", worker=True) as server:
+        answer = typed(snippet("README.md", "sh", "curl -i"), tmp_path, server)
+    assert "HTTP/1.1 201 CREATED" in answer
+    assert "Upload-Media-Id: " in answer
