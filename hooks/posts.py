@@ -62,7 +62,7 @@ class EmbeddedPosts:
         self._catalog = catalog
         self._shelf = shelf
         self._clock = clock
-        self._insert = catalog.database.insert_if_new(posts, "id")
+        self._insert = catalog.database.insert_if_new(posts)
 
     def register(self, medium: Medium) -> None:
         """Make the medium's post if it is new; `Rejected` when the post is another user's.
@@ -77,7 +77,7 @@ class EmbeddedPosts:
         }
 
         def work(connection: Connection) -> str | None:
-            connection.execute(self._insert, fresh)
+            self._insert(connection, fresh)
             return connection.scalar(select(posts.c.owner).where(posts.c.id == medium.post_id))
 
         if self._catalog.database.write(work) != medium.owner:

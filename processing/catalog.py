@@ -81,7 +81,7 @@ class Catalog:
         self.database = Database(url)
         self.queue = Queue(self.database, clock=clock)
         self._clock = clock
-        self._insert = self.database.insert_if_new(media, "upload_id")
+        self._insert = self.database.insert_if_new(media)
         self._receive_together = Together(self._receive_all)
         self._changes = select(media.c.id, media.c.upload_id, media.c.owner, media.c.changed_at)
         self._by_id = select(media).where(media.c.id == bindparam("media_id"))
@@ -109,7 +109,7 @@ class Catalog:
     def _receive(
         self, connection: Connection, fresh: Mapping[str, Any], orders: Sequence[Order]
     ) -> Medium:
-        if connection.scalar(self._insert, fresh) is None:
+        if not self._insert(connection, fresh):
             known = connection.execute(self._by_upload, {"of_upload": fresh["upload_id"]})
             return _medium(known.one()._asdict())
         said = Declared(fresh["file_name"], fresh["content_type"])

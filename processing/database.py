@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url, text
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
-from sqlalchemy.sql.dml import ReturningInsert
+
+from processing.insertion import InsertIfNew
 
 T = TypeVar("T")
 DIALECTS = ("sqlite", "postgresql")
@@ -52,15 +52,9 @@ class Database:
         """
         return self._patiently(self.engine, work)
 
-    def insert_if_new(self, table: Table, column: str) -> ReturningInsert[tuple[str]]:
-        """An INSERT that does nothing when a row with one of its unique values is there.
-
-        Its result is the new row's `column`, and no row otherwise.
-        """
-        kind = sqlite.insert if self.kind == "sqlite" else postgresql.insert
-        # No target: of two rows that agree in several unique columns, PostgreSQL may notice any
-        # of these first, and raises for one that is not named.
-        return kind(table).on_conflict_do_nothing().returning(table.c[column])
+    def insert_if_new(self, table: Table) -> InsertIfNew:
+        """An INSERT that does nothing when a row with one of its unique values is there."""
+        return InsertIfNew(table, self.engine.dialect)
 
     def only_one_at_a_time(self, connection: Connection, errand: int) -> None:
         """Until this transaction ends, others with the same errand number wait here.

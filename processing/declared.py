@@ -1,7 +1,7 @@
 """What the uploader said about a file before anybody looked at it."""
 
+import posixpath
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Final
 
 _FAMILIES: Final = {
@@ -25,6 +25,6 @@ class Declared:
         `application/...` types and unknown extensions claim nothing.
         """
         typed = (self.content_type or "").partition("/")[0].strip().lower()
-        suffix = PurePosixPath(self.file_name or "").suffix[1:].lower()
+        suffix = posixpath.splitext(self.file_name or "")[1][1:].lower()
         named = _FAMILIES.get(suffix, "")
         return tuple(family for family in (typed, named) if family not in ("", "application"))

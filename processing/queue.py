@@ -91,7 +91,7 @@ class Queue:
         """Nothing is read before the first call."""
         self._database = database
         self._clock = clock
-        self._insert = database.insert_if_new(jobs, "key")
+        self._insert = database.insert_if_new(jobs)
         self._any_visible = {how: select(exists().where(_visible(how))) for how in (False, True)}
         self._claim = {how: _claim_statement(how) for how in (False, True)}
 
@@ -139,7 +139,7 @@ class Queue:
             "begun_at": now,
             "postponed": 0,
         }
-        return connection.scalar(self._insert, values) is not None
+        return self._insert(connection, values)
 
     def claim(self, lease_seconds: float, kinds: Kinds = ALL_KINDS) -> Job | None:
         """The visible job whose turn it is, now ours for `lease_seconds`; None when idle.

@@ -345,12 +345,23 @@ def test_noise_is_answered_and_ended(client: Client, noise: bytes) -> None:
         assert wire.ended()
 
 
-@pytest.mark.parametrize("target", ["*", "here:80", "http://here", "http://here/healthz?a=b"])
-def test_targets_of_other_forms(client: Client, target: str) -> None:
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [("*", 404), ("here:80", 404), ("http://here/none", 404), ("http://here/healthz?a=b", 200)],
+)
+def test_targets_of_other_forms(client: Client, target: str, status: int) -> None:
     with client.wire() as wire:
         wire.send(client.head("GET", target))
-        wanted = 200 if target.endswith("b") else 404
-        assert wire.answer().status == wanted
+        assert wire.answer().status == status
+
+
+def test_an_origin_alone_is_its_root(client: Client) -> None:
+    statuses = []
+    for target in ("/", "http://here"):
+        with client.wire() as wire:
+            wire.send(client.head("GET", target))
+            statuses.append(wire.answer().status)
+    assert statuses[0] == statuses[1]
 
 
 def test_the_access_log_survives_a_bad_head(start_server: Start) -> None:

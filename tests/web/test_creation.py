@@ -367,3 +367,10 @@ def test_wrong_content_ends_an_upload_for_good(tus: Tus) -> None:
         f"PATCH /files/{upload}\n{TUS}\nContent-Type: {OCTETS}\nUpload-Offset: 0\n\nGIF", refusal
     )
     assert tus.delete(upload).status_code == 204
+
+
+@pytest.mark.parametrize("host", ["127.0.0..1:1080", f"{'a' * 70}.example", "xn--9ca.example"])
+def test_a_host_that_is_no_usable_name_is_told_back_as_it_is(tus: Tus, host: str) -> None:
+    tus.talk(
+        f"POST /files/\n{TUS}\nHost: {host}\nUpload-Length: 11", f"201\nLocation: http://{host}/..."
+    )

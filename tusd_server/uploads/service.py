@@ -592,6 +592,9 @@ class Uploads:
 
 def _settled(info: UploadInfo, owner: str, length: int | None, metadata: Metadata) -> UploadInfo:
     """With what is told only now, and the first user of an upload without one."""
+    complete = info.length is not None and info.owner is not None and info.created_at is not None
+    if complete and not metadata.pairs:
+        return info
     header = info.metadata.with_more(metadata).to_header() if metadata.pairs else None
     return replace(
         info,
@@ -604,6 +607,8 @@ def _settled(info: UploadInfo, owner: str, length: int | None, metadata: Metadat
 
 def _replying(outcome: Outcome, reply: HookReply) -> Outcome:
     """The outcome with what a hook puts into the answer; what is there already stays."""
+    if reply == NO_REPLY:
+        return outcome
     return replace(
         outcome,
         headers={**reply.headers, **outcome.headers},

@@ -1,10 +1,12 @@
 """Our own URLs, as the client can follow them."""
 
 from functools import lru_cache
+from urllib.parse import quote
 
 from flask import request
-from werkzeug.sansio.utils import get_current_url
-from werkzeug.urls import iri_to_uri
+
+# What a path may hold besides letters and digits (RFC 3986), and what is quoted already.
+_PLAIN = "!$&'()*+,/:;=@%"
 
 
 def root_url() -> str:
@@ -18,4 +20,5 @@ def root_url() -> str:
 
 @lru_cache(maxsize=64)
 def _root_url(scheme: str, host: str, script_root: str) -> str:
-    return iri_to_uri(get_current_url(scheme, host, script_root) if host else script_root + "/")
+    path = quote(script_root, safe=_PLAIN) + "/"
+    return f"{scheme}://{host}{path}" if host else path
