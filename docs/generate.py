@@ -76,6 +76,8 @@ def _default(field: "dataclasses.Field[object]") -> str:
         }[field.name]
     if field.default is None:
         return "not set"
+    if field.default == ():
+        return "none"
     if isinstance(field.default, tuple):
         return f"`{','.join(field.default)}`"
     if isinstance(field.default, bool):

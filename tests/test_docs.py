@@ -229,6 +229,9 @@ def test_the_unit_of_systemd_names_what_there_is(tmp_path: Path) -> None:
     # A stop that is cut short by systemd would lose the last answers.
     patience = Settings(data_dir=tmp_path).shutdown_seconds + 15
     assert float(values["TimeoutStopSec"]) >= patience
+    # Without these decoders are not sealed, and renditions are not made.
+    allowed = values["SystemCallFilter"].split()
+    assert {"seccomp", "landlock_restrict_self"} <= set(allowed)
     for path in (values["User"], values["EnvironmentFile"].removeprefix("-"), command[0]):
         assert path in read(DOCS / "deployment.md")
 
