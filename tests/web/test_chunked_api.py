@@ -1,5 +1,6 @@
 """/api/v1/media/upload/init, chunk, status and finalize: a file in chunks."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from werkzeug.test import TestResponse
 
 from processing.reasons import Reason
 from tests.forms import BOUNDARY, FORM, form, head_of
+from tests.live import Live
+from tests.raw import Client
 from tests.records import known
 from tests.rooms import (
     GIF,
@@ -438,6 +441,31 @@ def test_a_chunk_that_does_not_come_whole_counts_nothing(
     missing = ask(alice, f"{upload}/status")["missing_chunks"]
     # Behind the chunk's own boundary the chunk is whole.
     assert missing == ([0, 2] if cut == 1 and not early else [0, 1, 2])
+
+
+def test_a_chunk_that_came_quicker_by_another_request_is_received(web: Live) -> None:
+    """A client that gave up waiting sends it again, and then the last one."""
+    slow, quick = Client(web), Client(web)
+    begun = {"file_name": "a.mp4", "file_size": 2 * SIZE, "content_type": "video/mp4"}
+    init = json.dumps({**begun, "chunk_size": SIZE}).encode()
+    upload = quick.ask("POST", f"{UPLOAD}/init", body=init).json()["upload_id"]
+
+    def put(index: int) -> tuple[bytes, bytes]:
+        body = form(*chunk(upload, index))
+        kind, length = ("Content-Type", FORM), ("Content-Length", str(len(body)))
+        return slow.head("POST", f"{UPLOAD}/chunk", kind, length), body
+
+    with slow.wire() as wire:
+        head, body = put(0)
+        wire.send(head + body[:30_000])
+        for index in (0, 1):
+            with quick.wire() as other:
+                other.send(b"".join(put(index)))
+                said = other.answer()
+                assert said.status == 200, said
+        assert said.json()["status"] == "completed"
+        answer = wire.answer()
+        assert answer.status == 200, answer
 
 
 def test_a_form_that_is_too_large_is_refused_unread(alice: Tus) -> None:

@@ -31,13 +31,14 @@ from tusd_server.errors import (
 from tusd_server.info import UploadInfo
 from tusd_server.metadata import Metadata
 from tusd_server.storage.files import FULL
+from tusd_server.storage.received import chunks_of
 from tusd_server.uploads.body import Body, Ending, PortableBody
 from tusd_server.uploads.chunked import Chunked, Progress
 from tusd_server.web import schemas
 from tusd_server.web.documents import rfc3339
 from tusd_server.web.intake import FormRooms
 from tusd_server.web.json_bodies import json_body
-from tusd_server.web.multipart import MOST_PARTS, MOST_TEXT_BYTES, Fields, Form, Part, PartBody
+from tusd_server.web.multipart import FORM_ROOM_BYTES, Fields, Form, Part, PartBody
 from tusd_server.web.settling import status_for
 from tusd_server.web.tus import request_body, request_facts
 from tusd_server.web.urls import root_url
@@ -84,7 +85,7 @@ class ChunkedApi:
         document = {
             "upload_id": info.id,
             "chunk_size": info.chunk_size,
-            "total_chunks": -(-asked.file_size // asked.chunk_size),
+            "total_chunks": chunks_of(asked.file_size, asked.chunk_size),
             "upload_url": url,
             "expires_at": rfc3339(begun.expires),
         }
@@ -96,7 +97,7 @@ class ChunkedApi:
         form = Form(
             request_body(),
             request.headers.get("Content-Type"),
-            most_bytes=schemas.MOST_CHUNK_BYTES + MOST_PARTS * MOST_TEXT_BYTES,
+            most_bytes=schemas.MOST_CHUNK_BYTES + FORM_ROOM_BYTES,
         )
         fields = Fields("upload_id", "chunk_index", files="chunk")
         with _Spool(self._rooms.spool_dir) as spool:
@@ -110,6 +111,9 @@ class ChunkedApi:
                     spool.keep(part)
                 else:
                     progress = self._put_part(part, fields, user)
+                    if form.body.ending is Ending.TAKEN_OVER:
+                        # By whoever completed the upload; this chunk was there already.
+                        break
             if spool.size is not None:
                 progress = self._put(fields, user, spool.body())
             if progress is None:

@@ -20,14 +20,12 @@ from tusd_server.errors import (
 from tusd_server.protocol.status import status_of
 from tusd_server.web.intake import Batch, FormRooms, Most, TakenFile
 from tusd_server.web.json_bodies import checked
-from tusd_server.web.multipart import MOST_PARTS, MOST_TEXT_BYTES, Fields, Form, Part
+from tusd_server.web.multipart import FORM_ROOM_BYTES, Fields, Form, Part
 from tusd_server.web.responses import problem_document
 from tusd_server.web.schemas import MOST_IMAGES, FormFields
 from tusd_server.web.settling import is_settled, rejection_of, status_for
 from tusd_server.web.tus import request_body, request_facts
 
-# What a form has beside its files: boundaries, heads and fields.
-FORM_ROOM_BYTES = MOST_PARTS * MOST_TEXT_BYTES
 _IMAGES = ", ".join(kind.content_type for kind in KINDS if kind.media_type == "image")
 
 

@@ -26,6 +26,8 @@ MOST_HEAD_BYTES = 16 * 1024
 MOST_AROUND_BYTES = 16 * 1024
 MOST_PADDING_BYTES = 64
 MOST_TEXT_BYTES = 8 * 1024
+# What a form has beside its files: boundaries, heads and fields.
+FORM_ROOM_BYTES = MOST_PARTS * MOST_TEXT_BYTES
 # RFC 2046 allows 70; some libraries send more.
 MOST_BOUNDARY_BYTES = 200
 

@@ -15,6 +15,7 @@ from tusd_server.errors import UploadForbidden, UploadNotFound
 from tusd_server.protocol.headers import VERSION
 from tusd_server.storage.base import extensions
 from tusd_server.storage.files import Pause, paced
+from tusd_server.uploads.chunked import MOST_CHUNKS
 from tusd_server.uploads.service import Uploads
 from tusd_server.uploads.sweeper import Swept
 from tusd_server.web import schemas
@@ -75,7 +76,7 @@ class UpkeepApi:
                 default=schemas.CHUNK_BYTES,
                 min=schemas.LEAST_CHUNK_BYTES,
                 max=schemas.MOST_CHUNK_BYTES,
-                max_chunks=schemas.MOST_CHUNKS,
+                max_chunks=MOST_CHUNKS,
             ),
             simple_max_size=self._simple_max_size,
             images_per_request=schemas.MOST_IMAGES,
