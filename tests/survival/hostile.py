@@ -5,6 +5,7 @@ processes hold before and after; the exit status is 1 when a promise was broken.
 """
 
 import argparse
+import json
 import os
 import random
 import re
@@ -16,13 +17,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.live import Live
 from tests.raw import OCTETS, Client, Wire, chunked, jpeg_bytes, request_head
+from tests.survival.hostile_api import API, INIT, Forger
 
 ANSWER_SECONDS = 20.0
 WARM_UP = 0.1
 MOST_GROWN_KIB = 8 * 1024
+# Nobody examines anything here, so nobody needs to wait for it.
+SETTINGS: dict[str, Any] = {"workers": 2, "answer_wait_seconds": 0.01}
 
 NUMBERS = (
     "0", "1", "5", "007", "+5", "-1", "1_0", " 7 ", "٣".encode().decode("latin-1"), "1e3", "0x10",
@@ -135,6 +140,7 @@ class Stranger(threading.Thread):
         self._client = Client(server)
         self._kept: Wire | None = None
         self._path = ""
+        self._forger = Forger(rng)
         self._kinds: dict[Callable[[], bytes], int] = {
             self._mixed: 8,
             self._noise: 2,
@@ -143,6 +149,7 @@ class Stranger(threading.Thread):
             self._framing: 3,
             self._cut: 2,
             self._pipelined: 1,
+            self._api: 6,
         }
 
     def run(self) -> None:
@@ -151,6 +158,7 @@ class Stranger(threading.Thread):
             try:
                 if number % 50 == 0:
                     self._path = self._client.create(1000)
+                    self._forger.upload_id = self._begin_in_chunks()
                 if self._rng.random() < 0.4:
                     method = self._rng.choice(METHODS)
                     request = self._request(method, framed=True)
@@ -167,6 +175,12 @@ class Stranger(threading.Thread):
                 self._let_go()
             self._seen.requests += 1
         self._let_go()
+
+    def _begin_in_chunks(self) -> str:
+        begun = self._client.ask("POST", f"{API}/upload/init", body=json.dumps(INIT).encode())
+        assert begun.status == 200, begun
+        upload_id: str = begun.json()["upload_id"]
+        return upload_id
 
     def _ask_kept(self, method: str, request: bytes) -> None:
         wire = self._kept = self._kept or _Line(*self._address(), seconds=ANSWER_SECONDS)
@@ -304,6 +318,16 @@ class Stranger(threading.Thread):
         methods = self._rng.choices(METHODS, k=self._rng.randint(2, 8))
         return b"".join(self._request(method, framed=True) for method in methods)
 
+    def _api(self) -> bytes:
+        """Forms and JSON, now and then cut short."""
+        call = self._forger.call()
+        fields = [("Content-Length", str(len(call.body)))] if call.method == "POST" else []
+        fields += [("Content-Type", call.kind)] if call.kind else []
+        request = self._client.head(call.method, call.target, *fields, tus=False) + call.body
+        return (
+            request[: self._rng.randint(1, len(request))] if self._rng.random() < 0.1 else request
+        )
+
 
 class _Line(Wire):
     """A connection whose early end is no failure of the test."""
@@ -382,7 +406,7 @@ def main() -> int:
     started = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="tusd-hostile-") as folder,
-        Live(Path(folder) / "data", workers=2) as live,
+        Live(Path(folder) / "data", **SETTINGS) as live,
     ):
         seen = assault(live, requests=asked.requests, seed=seed)
         for line in seen.lines():

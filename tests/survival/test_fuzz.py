@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.live import Live
-from tests.survival.hostile import assault
+from tests.survival.hostile import SETTINGS, assault
 from tusd_server.errors import UploadError
 from tusd_server.metadata import Metadata
 from tusd_server.protocol.checksum import parse_checksum, parse_declared_sha256, parse_repr_digest
@@ -280,7 +280,7 @@ def test_plain_bodies(sent: bytes, length: int, limit: int) -> None:
 
 @pytest.fixture
 def live(tmp_path: Path) -> Iterator[Live]:
-    with Live(tmp_path / "data", workers=2) as server:
+    with Live(tmp_path / "data", **SETTINGS) as server:
         yield server
 
 
