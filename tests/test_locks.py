@@ -282,6 +282,22 @@ def test_a_request_of_the_dead_keeps_nobody_out(data: Path) -> None:
 # Files.
 
 
+def test_a_lock_is_free_again_when_the_machine_has_no_more_threads(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    locker = file_locker(data, 0.1)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", fail)
+        with pytest.raises(RuntimeError), locker.hold("u1", Polite()):
+            pass
+    assert not locker.held("u1")
+    with locker.hold("u1", Polite()):
+        pass
+
+
 @pytest.mark.parametrize("name", ["unknown", "..", "../x", "", "a/b", "u1.info"])
 def test_what_is_not_there_cannot_be_held(data: Path, name: str) -> None:
     with pytest.raises(UploadNotFound), file_locker(data).hold(name, Polite()):

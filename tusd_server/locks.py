@@ -135,13 +135,13 @@ class FileLocker:
     @contextlib.contextmanager
     def _holding(self, upload_id: str, held: _Held) -> Iterator[None]:
         descriptor = self._lock(check_id(upload_id), held.shared)
-        if not held.shared:
-            # Meant for the last holders, by one who was killed before the lock was free.
-            self._withdraw(upload_id)
-        with self._guard:
-            self._holdings[upload_id] = (*self._holders(upload_id), held)
-        self._listen()
         try:
+            if not held.shared:
+                # Meant for the last holders, by one who was killed before the lock was free.
+                self._withdraw(upload_id)
+            with self._guard:
+                self._holdings[upload_id] = (*self._holders(upload_id), held)
+            self._listen()
             yield
         finally:
             # When joined parts took the place of the file that we locked, the next one may be in.
@@ -176,9 +176,11 @@ class FileLocker:
             raise UploadNotFound("There is no such upload.") from None
         try:
             fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError as error:
             os.close(descriptor)
-            return None
+            if isinstance(error, BlockingIOError):
+                return None
+            raise
         # The last holder may have deleted the file between our open and our lock, or put the
         # joined parts in its place.
         if os.fstat(descriptor).st_nlink == 0:
