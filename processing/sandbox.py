@@ -1,9 +1,9 @@
 """Untrusted bytes are decoded only in here: in a child process that can do nothing else.
 
 The child (`processing.child`) limits its own memory, processor time, files and system calls and
-then decodes, or becomes ffprobe or ffmpeg. It has a session of its own, a clean environment and an
-empty working directory; this side bounds its output and its wall-clock time, and has the whole
-group killed at the end. Safe to use from several threads.
+then decodes, or becomes ffprobe or ffmpeg. It has a session of its own and a clean environment;
+this side bounds its output and its wall-clock time, and has the whole group killed at the end. Safe
+to use from several threads.
 """
 
 import contextlib
@@ -65,22 +65,38 @@ class Finished:
 class Allowance:
     """What one child may have instead of the usual; None is the usual.
 
-    `cpu_seconds` counts all its threads, `file_bytes` is its longest file. `writes` is the one
-    file that it may write: there already, and where neither Landlock nor seccomp is at hand, not
-    the only one. `nice` makes it give way to others.
+    `reads` is the one file that it may read beside programs and libraries, and `writes` the one
+    that it may write, which is there already; without Landlock it may read others, and where
+    seccomp is missing too, write them. `cpu_seconds` counts all its threads, `file_bytes` is its
+    longest file. `nice` makes it give way to others.
     """
 
+    reads: Path | None = None
+    writes: Path | None = None
     cpu_seconds: int | None = None
     file_bytes: int | None = None
-    writes: Path | None = None
     nice: int = 0
 
     def document(self) -> dict[str, object]:
         """As the child reads it."""
-        return asdict(self) | {"writes": self.writes and str(self.writes)}
+        reads, writes = (path and str(path) for path in (self.reads, self.writes))
+        return asdict(self) | {"reads": reads, "writes": writes}
 
 
 USUAL: Final = Allowance()
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """What this machine has: `seccomp` denies system calls, `landlock` all files but some."""
+
+    seccomp: bool
+    landlock: bool
+
+    @property
+    def one_file(self) -> bool:
+        """Whether an Allowance of one file to write can be had."""
+        return self.landlock or not self.seccomp
 
 
 def _cores() -> int:
@@ -96,13 +112,24 @@ class Sandbox:
     timeout_seconds: float
     slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(_cores()))
 
-    def ask(self, task: str, most_output: int = MOST_OUTPUT, **arguments: object) -> dict[str, Any]:
-        """Let the child carry out one of its own tasks and return its answer.
+    def ask(
+        self,
+        task: str,
+        most_output: int = MOST_OUTPUT,
+        *,
+        source: Path | None = None,
+        **arguments: object,
+    ) -> dict[str, Any]:
+        """Let the child carry out one of its own tasks, on `source` alone; return its answer.
 
         Raises SandboxFailure or SandboxRefusal when the bytes are at fault, SandboxBroken or
         OSError when the machine is.
         """
-        done = self._start({"task": task, "arguments": arguments}, most_output)
+        allowance = Allowance(reads=source)
+        if source is not None:
+            arguments["source"] = str(source)
+        request = {"task": task, "arguments": arguments, "allowance": allowance.document()}
+        done = self._start(request, most_output)
         if done.status != 0:
             raise SandboxBroken(f"The {task} child ended with status {done.status}: {done.log}")
         reply = json.loads(done.stdout)
@@ -129,14 +156,9 @@ class Sandbox:
             raise SandboxBroken(f"{argv[0]} cannot run (status {done.status}): {done.log}")
         return done
 
-    def filters_calls(self) -> bool:
-        """Tell whether seccomp keeps children from the network and from writing files."""
-        return bool(self.ask("confinement")["seccomp"])
-
-    def may_write(self) -> bool:
-        """Tell whether an Allowance of one file to write can be had."""
-        found = self.ask("confinement")
-        return bool(found["landlock"] or not found["seccomp"])
+    def confinement(self) -> Confinement:
+        """Tell what keeps children in."""
+        return Confinement(**self.ask("confinement"))
 
     def _start(
         self,
@@ -146,9 +168,8 @@ class Sandbox:
     ) -> Finished:
         with (
             self.slots,
-            tempfile.TemporaryDirectory(prefix="tusd-child-") as empty,
             tempfile.TemporaryFile() as log,
-            _NURSERY.child({**request, "directory": empty}, log) as child,
+            _NURSERY.child(request, log) as child,
         ):
             with _deadline(child, self.timeout_seconds) as late:
                 stdout = _heard(child.stdout, most_output + 1, hear)

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 IDLE_SECONDS = 1.0
 SLOT_SECONDS = 0.25
 AFTER_DATABASE_ERROR_SECONDS = 1.0
+ERRAND_SECONDS = 5.0
 HEARTBEATS_PER_LEASE = 3
 TAKEN_OVER = "taken over by another worker"
 
@@ -96,9 +97,14 @@ class Worker:
         self._lock = threading.Lock()
         self._stopping = False
         self._ended = threading.Event()
+        self._errands: list[threading.Thread] = []
 
     def run(self) -> None:
-        """Work until `stop`; on return every job is finished or given back."""
+        """Work until `stop`; on return every job is finished or given back.
+
+        Nobody is at work in the catalog then, but jobs that `shutdown_seconds` were too short for,
+        and a round that takes more than seconds.
+        """
         lease = self._pace.lease_seconds / HEARTBEATS_PER_LEASE
         self._every(lease, self._renew_leases, at_once=False)
         self._every(self._pace.tell_seconds, self._tell_progress, at_once=False)
@@ -109,6 +115,8 @@ class Worker:
         finally:
             self._give_back()
             self._ended.set()
+            for errand in self._errands:
+                errand.join(ERRAND_SECONDS)
 
     def stop(self) -> None:
         """Claim no more; `run` then waits for the running jobs and returns.
@@ -120,6 +128,8 @@ class Worker:
 
     def _make_rounds(self) -> None:
         for round_ in self._rounds:
+            if self._stopping:
+                return
             round_()
 
     def _step(self) -> None:
@@ -257,7 +267,9 @@ class Worker:
             while not self._ended.wait(seconds):
                 _logged(errand)
 
-        threading.Thread(target=loop, daemon=True, name=f"worker {errand.__name__}").start()
+        thread = threading.Thread(target=loop, daemon=True, name=f"worker {errand.__name__}")
+        thread.start()
+        self._errands.append(thread)
 
 
 def _token(job: Job) -> str:

@@ -29,10 +29,10 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Carry out one request; does not return for the task `exec`."""
     from processing.child.confine import confine
 
-    may_exec = request["task"] == "exec"
-    confined = confine(request["parent"], may_exec=may_exec, **request.get("allowance", {}))
-    if may_exec:
-        os.execv(request["argv"][0], request["argv"])  # noqa: S606
+    program = request["argv"][0] if request["task"] == "exec" else None
+    confined = confine(request["parent"], program=program, **request.get("allowance", {}))
+    if program is not None:
+        os.execv(program, request["argv"])  # noqa: S606
     if request["task"] == "image":
         from processing.child.image import examine
 

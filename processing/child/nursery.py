@@ -111,7 +111,6 @@ class Nursery:
                 os.dup2(file, target)
             # Other children's leashes too: a copy would keep one from being felt.
             os.closerange(3, _MOST_OPEN)
-            os.chdir(request["directory"])
             status = self._answer({**request, "parent": parent})
         finally:
             # Destructors of native libraries may crash after a hostile file.

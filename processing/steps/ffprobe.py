@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from processing.probed import Probed, VideoTrack, clockwise
 from processing.reasons import Reason, Rejected
-from processing.sandbox import Sandbox
+from processing.sandbox import Allowance, Sandbox
 from processing.sniff import WEBM, Kind
 
 CODECS: Final = ("h264", "hevc", "av1", "vp8", "vp9", "mpeg4", "h263", "mjpeg")
@@ -75,7 +75,10 @@ class Ffprobe:
         return max(ends) - min(begins) if begins else 0.0
 
     def _read(self, source: Path, kind: Kind, *options: str) -> bytes:
-        done = self.sandbox.run([self.path, "-v", "error", *options, *safe_input(source, kind)])
+        done = self.sandbox.run(
+            [self.path, "-v", "error", *options, *safe_input(source, kind)],
+            allowance=Allowance(reads=source),
+        )
         if done.status != 0:
             message = "The video cannot be read; export it again and upload the new file."
             raise Rejected(Reason("unreadable", message))

@@ -7,7 +7,7 @@ from typing import Final
 from PIL import Image
 
 from processing.probed import VideoTrack
-from processing.sandbox import Sandbox
+from processing.sandbox import Allowance, Sandbox
 from processing.sniff import Kind
 from processing.steps.case import Case
 from processing.steps.ffprobe import CODECS, safe_input
@@ -73,6 +73,7 @@ class Clip:
                     *("-vf", f"{scale}{look}format=rgb24", "-f", "rawvideo", "pipe:1"),
                 ],
                 most_output=most_frames * frame_bytes,
+                allowance=Allowance(reads=self.case.source),
             )
             if done.stdout:
                 return done.stdout[: len(done.stdout) // frame_bytes * frame_bytes]

@@ -33,7 +33,7 @@ class Mediainfo:
 
     def probe(self, source: Path, kind: Kind) -> Probed:
         """Read the headers; raises what the sandbox raises."""
-        answer = self.sandbox.ask("mediainfo", source=str(source))
+        answer = self.sandbox.ask("mediainfo", source=source)
         videos: list[VideoTrack] = []
         general: Mapping[str, Any] = {}
         others: list[float] = []

@@ -67,7 +67,7 @@ class ProbeStep:
         answer = self.sandbox.ask(
             "image",
             MOST_OUTPUT + sum(_MOST_BYTES_PER_PIXEL * side * side for side in sides),
-            source=str(case.source),
+            source=case.source,
             content_type=kind.content_type,
             min_side=self.limits.image_min_side,
             max_side=self.limits.image_max_side,

@@ -49,7 +49,7 @@ class Rendition:
         Raises what the sandbox raises.
         """
         path = into / f"{self.name}.mp4"
-        if not clip.sandbox.may_write():
+        if not clip.sandbox.confinement().one_file:
             return self._without("skipped", "sandbox_missing", path)
         done = Finished(0, b"", "")
         for look in looks(clip.track):
@@ -73,6 +73,7 @@ class Rendition:
         allowance = Allowance(
             cpu_seconds=round(self.timeout_seconds * _CPU_PER_SECOND),
             file_bytes=most_bytes,
+            reads=clip.case.source,
             writes=path,
             nice=10,
         )

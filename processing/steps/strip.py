@@ -53,7 +53,7 @@ class StripStep:
 
     def _pieces(self, case: Case, content_type: str) -> list[list[Any]]:
         try:
-            answer = self.sandbox.ask("strip", source=str(case.source), content_type=content_type)
+            answer = self.sandbox.ask("strip", source=case.source, content_type=content_type)
         except (SandboxRefusal, SandboxFailure) as error:
             family = content_type.partition("/")[0]
             reason = Reason("metadata_not_removable", _MESSAGE.format(family))

@@ -11,7 +11,7 @@ from PIL import features
 from pymediainfo import MediaInfo
 
 from processing.migrations import HEAD
-from processing.sandbox import Sandbox
+from processing.sandbox import Confinement, Sandbox, SandboxBroken
 from processing.tools import Tools
 from tests.live import SECRET
 from tests.receiver import Receiver, Reply
@@ -277,10 +277,36 @@ def test_pillow_heif_has_a_floor(monkeypatch: pytest.MonkeyPatch) -> None:
     assert doctor_tools.check_pillow_heif().level == "fail"
 
 
-@pytest.mark.parametrize(("filters", "level"), [(True, "ok"), (False, "warn")])
-def test_seccomp(monkeypatch: pytest.MonkeyPatch, filters: bool, level: str) -> None:
-    monkeypatch.setattr(Sandbox, "filters_calls", lambda _: filters)
-    assert doctor_tools.check_seccomp().level == level
+@pytest.mark.parametrize(
+    ("seccomp", "landlock", "levels", "renditions"),
+    [
+        (True, True, ["ok", "ok"], True),
+        (False, True, ["warn", "ok"], True),
+        (True, False, ["ok", "warn"], False),
+        (False, False, ["warn", "warn"], True),
+    ],
+)
+def test_the_sandbox(
+    monkeypatch: pytest.MonkeyPatch,
+    seccomp: bool,
+    landlock: bool,
+    levels: list[str],
+    renditions: bool,
+) -> None:
+    monkeypatch.setattr(Sandbox, "confinement", lambda _: Confinement(seccomp, landlock))
+    found = list(doctor_tools.check_sandbox())
+    assert [each.name for each in found] == ["seccomp", "landlock"]
+    assert [each.level for each in found] == levels
+    assert ("renditions are not made" in found[1].sentence) is not renditions
+
+
+def test_a_sandbox_that_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: Sandbox) -> Confinement:
+        raise SandboxBroken("no Python")
+
+    monkeypatch.setattr(Sandbox, "confinement", broken)
+    (found,) = doctor_tools.check_sandbox()
+    assert (found.level, "no Python" in found.sentence) == ("fail", True)
 
 
 def test_no_posts_backend_is_no_line(data_dir: Path) -> None:

@@ -210,7 +210,7 @@ def program(path: Path, body: str) -> Tools:
 
 
 @pytest.mark.parametrize(
-    ("body", "reason"), [("exit 1", "no_frame"), ("head -c 9999999 /dev/zero", "crashed")]
+    ("body", "reason"), [("exit 1", "no_frame"), ("exec head -c 9999999 /dev/zero", "crashed")]
 )
 def test_a_failing_ffmpeg_does_not_fail_the_medium(tmp_path, body: str, reason: str) -> None:
     tools = program(tmp_path / "ffmpeg", body)

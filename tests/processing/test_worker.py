@@ -378,6 +378,27 @@ def test_stop_gives_back_the_job_that_takes_too_long(catalog: Catalog, tmp_path:
             thread.join(30)
 
 
+def test_a_stop_waits_for_the_round_under_way_and_begins_no_other(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    started, may_end, rounds = threading.Event(), threading.Event(), []
+
+    def first() -> None:
+        started.set()
+        assert may_end.wait(30)
+        rounds.append(catalog.find())
+
+    worker = worker_for(catalog, tmp_path)
+    worker._rounds = (first, lambda: rounds.append(catalog.find()))
+    with at_work(worker) as thread:
+        assert started.wait(30)
+        worker.stop()
+        thread.join(0.5)
+        assert thread.is_alive()
+        may_end.set()
+    assert len(rounds) == 1
+
+
 def test_a_database_that_is_away_does_not_end_the_worker(
     catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

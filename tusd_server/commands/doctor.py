@@ -48,7 +48,7 @@ def about_tools(tools: Tools) -> Iterator[Finding]:
     yield doctor_tools.check_mediainfo(tools)
     yield doctor_tools.check_pillow()
     yield doctor_tools.check_pillow_heif()
-    yield doctor_tools.check_seccomp()
+    yield from doctor_tools.check_sandbox()
 
 
 def _print_each(findings: Iterable[Finding]) -> list[Finding]:

@@ -2,12 +2,13 @@
 
 import re
 import subprocess
+from collections.abc import Iterator
 
 import PIL
 import pillow_heif
 from PIL import features
 
-from processing.sandbox import Sandbox, SandboxBroken, SandboxFailure
+from processing.sandbox import Confinement, Sandbox, SandboxBroken, SandboxFailure
 from processing.tools import Tools
 from tusd_server.commands.finding import Finding, fail, ok, warn
 
@@ -55,17 +56,32 @@ def check_pillow_heif() -> Finding:
     return _new_enough("pillow-heif", pillow_heif.__version__, PILLOW_HEIF_FLOOR)
 
 
-def check_seccomp() -> Finding:
-    """Decoders are kept from the network and from writing files."""
+def check_sandbox() -> Iterator[Finding]:
+    """Decoders are kept from what they do not need."""
     try:
-        filtered = Sandbox(PROGRAM_SECONDS).filters_calls()
+        found = Sandbox(PROGRAM_SECONDS).confinement()
     except (SandboxBroken, SandboxFailure, OSError) as error:
-        return fail("seccomp", f"The child process that decodes media cannot run: {error}.")
-    if not filtered:
+        yield fail("seccomp", f"The child process that decodes media cannot run: {error}.")
+        return
+    yield _about_seccomp(found)
+    yield _about_landlock(found)
+
+
+def _about_seccomp(found: Confinement) -> Finding:
+    if not found.seccomp:
         return warn(
             "seccomp", "It is not available; decoders have limits but could use the network."
         )
     return ok("seccomp", "Decoders are kept from the network and from writing files.")
+
+
+def _about_landlock(found: Confinement) -> Finding:
+    if found.landlock:
+        return ok("landlock", "Decoders are kept from all files but the one that they examine.")
+    less = "decoders could read other files of this user"
+    if not found.one_file:
+        less += ", and renditions are not made"
+    return warn("landlock", f"It is not available (Linux 5.13 has it); {less}.")
 
 
 def _runs(name: str, path: str) -> Finding:
