@@ -196,7 +196,8 @@ class Catalog:
         """Reserve the first of `choices` that no other medium has; the same one ever after.
 
         The reservation is committed before any file moves, so a job that runs again finds the
-        files of its earlier run, and two uploads never meet in one name. The last
+        files of its earlier run, and two uploads never meet in one name. The extension of the
+        thumbnail alone is always that of `choices`. The last
         choice must be one that only this medium can have. LookupError for an unknown medium.
         """
         return self.database.write(lambda connection: self._place(connection, media_id, choices))
@@ -207,8 +208,9 @@ class Catalog:
         if row is None:
             raise LookupError(f"There is no medium {media_id}; its record must come first.")
         if row.path is not None and row.thumbnail_path is not None:
-            return Place(row.path, row.thumbnail_path)
-        place = next((c for c in choices[:-1] if not _is_taken(connection, c)), choices[-1])
+            place = Place(row.path, row.thumbnail_path).in_format_of(choices[0])
+        else:
+            place = next((c for c in choices[:-1] if not _is_taken(connection, c)), choices[-1])
         connection.execute(
             update(media)
             .where(media.c.id == media_id)
@@ -343,8 +345,7 @@ class Catalog:
         def work(connection: Connection) -> bool:
             if not self._change_within(connection, media_id, ALL_BUT_DELETED, values):
                 return False
-            for kind in (PROCESS, REGISTER):
-                self.queue.drop_parked_within(connection, _job_key(kind, media_id))
+            self._forget_parked(connection, media_id)
             return True
 
         return self.database.write(work)
@@ -375,9 +376,14 @@ class Catalog:
             if connection.execute(statement.values(**values)).rowcount != 1:
                 return False
             self._put_job(connection, CLEAR, media_id, turns.LAST)
+            self._forget_parked(connection, media_id)
             return True
 
         return self.database.write(work)
+
+    def _forget_parked(self, connection: Connection, media_id: str) -> None:
+        for kind in (PROCESS, REGISTER, DERIVE):
+            self.queue.drop_parked_within(connection, _job_key(kind, media_id))
 
     def usage(self, owner: str | None = None) -> Sequence[Usage]:
         """The disk use of every owner of a medium, or of one, by name."""

@@ -19,12 +19,19 @@ def clear(catalog: Catalog, shelf: Shelf, media: Iterable[Medium]) -> int:
     """
     cleared = 0
     for medium in media:
-        try:
-            shelf.remove(medium.paths)
-        except OSError:
-            logger.exception("medium %s: its files could not be deleted", medium.id)
+        if not _removed(shelf, medium):
             continue
         cleared += catalog.deleted(medium.id)
-        # A rendition may have been put there meanwhile; from the mark on, none is.
-        shelf.remove(medium.paths)
+        # A rendition may have been put there meanwhile; from the mark on, none is. One that is
+        # being put this very moment is removed by its own job, which finds the mark.
+        _removed(shelf, medium)
     return cleared
+
+
+def _removed(shelf: Shelf, medium: Medium) -> bool:
+    try:
+        shelf.remove(medium.paths)
+    except OSError:
+        logger.exception("medium %s: its files could not be deleted", medium.id)
+        return False
+    return True

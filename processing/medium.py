@@ -93,6 +93,11 @@ class Place:
         stem = str(PurePosixPath(self.path).with_suffix(""))
         return self.path, f"{stem}.thumb.jpg", f"{stem}.thumb.webp"
 
+    def in_format_of(self, other: "Place") -> "Place":
+        """The same place, but the thumbnail's extension, which is that of the other one's."""
+        extension = PurePosixPath(other.thumbnail_path).suffix
+        return Place(self.path, str(PurePosixPath(self.thumbnail_path).with_suffix(extension)))
+
 
 FOLDER_SUFFIX = ".more"
 

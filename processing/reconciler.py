@@ -1,5 +1,6 @@
 """Finishes what a crash left half done between two rooms."""
 
+import contextlib
 import logging
 import shutil
 import time
@@ -82,7 +83,9 @@ class Reconciler:
         oldest = time.time() - LEFT_BEHIND_SECONDS
         swept = 0
         for folder in self._work_dir.glob(f"{JOB_FOLDER_PREFIX}*"):
-            if folder.stat().st_mtime < oldest:
-                shutil.rmtree(folder, ignore_errors=True)
-                swept += 1
+            # Its job may end now, or another worker sweep it.
+            with contextlib.suppress(FileNotFoundError):
+                if folder.stat().st_mtime < oldest:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    swept += 1
         return swept

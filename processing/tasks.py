@@ -163,6 +163,10 @@ class Tasks:
             _EXTENSIONS[examined.thumbnail.content_type],
             wanted=self._files.wanted_place(medium.upload_id),
         )
+        was = medium.thumbnail_path
+        if was is not None and Path(was).suffix != Path(choices[0].thumbnail_path).suffix:
+            # It was made in the format of another setting, and nobody will know its name.
+            self._shelf.remove([was])
         source = self._files.path(medium.upload_id)
         return self._catalog.place(medium.id, self._shelf.free(choices, source))
 

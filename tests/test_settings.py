@@ -279,6 +279,31 @@ def test_two_ways_to_check_tokens_are_one_too_many() -> None:
         Settings.from_env({"TUSD_JWT_SECRET": SECRET, "TUSD_JWT_PUBLIC_KEY": "key.pem"})
 
 
+@pytest.mark.parametrize(
+    ("least", "most"),
+    [("image_min_side", "image_max_side"), ("video_min_seconds", "video_max_seconds")],
+)
+def test_limits_between_which_nothing_fits_are_refused(least: str, most: str) -> None:
+    with pytest.raises(BadSetting) as caught:
+        Settings.from_env({variable(least): "700", variable(most): "600"})
+    assert str(caught.value) == (
+        f"{variable(least)} is 700, which is more than {variable(most)}, 600; "
+        "nothing could be accepted."
+    )
+    Settings.from_env({variable(least): "600", variable(most): "600"})
+
+
+@pytest.mark.parametrize("text", ["60", "0.5", ".5", "5.", "1e3", "86400.0"])
+def test_seconds_and_their_parts(text: str) -> None:
+    assert Settings.from_env({"TUSD_SHUTDOWN_SECONDS": text}).shutdown_seconds == float(text)
+
+
+@pytest.mark.parametrize("text", ["1_0", "٣", " 5", "+5", "nan", "inf", "0", "0x5", ""])
+def test_what_is_no_plain_number_of_seconds(text: str) -> None:
+    with pytest.raises(BadSetting, match="a positive number of seconds, such as 60 or"):
+        Settings.from_env({"TUSD_SHUTDOWN_SECONDS": text})
+
+
 def test_calls_to_a_posts_backend_are_signed() -> None:
     with pytest.raises(BadSetting, match=r"^TUSD_POSTS_URL is set without TUSD_POSTS_SECRET; "):
         Settings.from_env({"TUSD_POSTS_URL": "https://app.example/media"})

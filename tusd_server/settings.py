@@ -26,6 +26,9 @@ Durability = Literal["finish", "chunk", "none"]
 Auth = Literal["jwt", "off"]
 
 
+_DECIMAL = re.compile(r"[0-9]*\.?[0-9]+(e[+-]?[0-9]{1,3})?|[0-9]+\.", re.ASCII | re.IGNORECASE)
+
+
 def _plain_int(text: str) -> int:
     """Read ASCII digits only: `int()` would also take `+5`, `1_0` and Arabic digits."""
     if not (text.isascii() and text.isdigit()):
@@ -47,24 +50,20 @@ def _port(text: str) -> int:
     return number
 
 
-def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 < number < 1e9:
-        raise ValueError("a positive number of seconds, such as 60 or 0.5")
+def _positive(text: str, most: float, wanted: str) -> float:
+    # Beside digits `float()` would take `1_0` and Arabic ones.
+    number = float(text) if _DECIMAL.fullmatch(text) else 0.0
+    if not 0 < number <= most:
+        raise ValueError(wanted)
     return number
+
+
+def _seconds(text: str) -> float:
+    return _positive(text, 1e9, "a positive number of seconds, such as 60 or 0.5")
 
 
 def _hours(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 < number <= 8760:
-        raise ValueError("a positive number of hours, such as 24 or 0.5")
-    return number
+    return _positive(text, 8760, "a positive number of hours, such as 24 or 0.5")
 
 
 def _days(text: str) -> int:
@@ -557,7 +556,17 @@ class Settings:
             )
         if self.jwt_secret is not None and self.jwt_public_key is not None:
             raise BadSetting("Set TUSD_JWT_SECRET or TUSD_JWT_PUBLIC_KEY, not both.")
+        self._check_bounds()
         self._check_posts()
+
+    def _check_bounds(self) -> None:
+        pairs = (("image_min_side", "image_max_side"), ("video_min_seconds", "video_max_seconds"))
+        for least, most in pairs:
+            if getattr(self, least) > getattr(self, most):
+                raise BadSetting(
+                    f"{PREFIX}{least.upper()} is {getattr(self, least):g}, which is more than "
+                    f"{PREFIX}{most.upper()}, {getattr(self, most):g}; nothing could be accepted."
+                )
 
     def _check_posts(self) -> None:
         if self.posts_url is not None and self.posts_secret is None:

@@ -34,12 +34,20 @@ class Telling:
 
     def _run(self) -> None:
         while True:
-            for post_id in self._posts.due():
-                if self._tell(post_id):
-                    self._posts.told(post_id)
-                else:
-                    self._posts.tell_later(post_id)
+            try:
+                self._round()
+            except Exception:
+                # Such as a database that is busy for too long. Without this thread nothing would
+                # be told until the next start.
+                log.exception("the round was not finished")
             time.sleep(IDLE_SECONDS)
+
+    def _round(self) -> None:
+        for post_id in self._posts.due():
+            if self._tell(post_id):
+                self._posts.told(post_id)
+            else:
+                self._posts.tell_later(post_id)
 
     def _tell(self, post_id: str) -> bool:
         """Make the call; whether every medium of the post is deleted there."""
@@ -49,7 +57,7 @@ class Telling:
         try:
             answer = self._call(post_id)
             deleted = {each["id"] for each in answer["media"] if each["status"] == "deleted"}
-        except (requests.RequestException, ValueError, KeyError) as error:
+        except (requests.RequestException, ValueError, KeyError, TypeError) as error:
             log.warning("post %s: the upload server is not told yet: %s", post_id, error)
             return False
         # A medium that we took may not be registered there yet, when its worker died between our

@@ -1,13 +1,17 @@
 """A copy of a video that every browser plays: H.264 and AAC in an MP4 that starts at once."""
 
+import errno
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from processing.containers import is_truncated
 from processing.examined import Derivative
 from processing.sandbox import Allowance, Finished
+from processing.sniff import MP4
 from processing.steps.ffprobe import CODECS, safe_input
 from processing.steps.frames import QUIET, Clip, looks, square_size
 from processing.telling import tell
@@ -27,6 +31,7 @@ _THREADS: Final = 2
 # Its own thread for reading, the encoder's and the decoder's all count.
 _CPU_PER_SECOND: Final = 2 * _THREADS
 _SLACK_BYTES: Final = 4 * 1024 * 1024
+_TOO_LARGE: Final = os.strerror(errno.EFBIG)
 _OUT_TIME: Final = re.compile(rb"out_time_us=(\d+)")
 
 
@@ -46,7 +51,7 @@ class Rendition:
         """Write the MP4 into the folder `into`; a failure is told by the status.
 
         Its bit rate is bounded, and so is its file, whatever the original claims or holds.
-        Raises what the sandbox raises.
+        Raises what the sandbox raises, and OSError when the disk is full.
         """
         path = into / f"{self.name}.mp4"
         if not clip.sandbox.confinement().one_file:
@@ -55,7 +60,8 @@ class Rendition:
         for look in looks(clip.track):
             path.write_bytes(b"")
             done = self._transcode(clip, path, look)
-            if done.status == 0:
+            _refuse_full_disk(done)
+            if done.status == 0 and _is_whole(done, path):
                 size = rendition_size(clip, self.side)
                 return Derivative(self.name, CONTENT_TYPE, path.name, *size, path.stat().st_size)
         if "Unknown encoder" in done.log:
@@ -114,8 +120,18 @@ def without(
     return Derivative(name, content_type, path, None, None, None, status, reason)
 
 
+def _refuse_full_disk(done: Finished) -> None:
+    if any(os.strerror(each) in done.log for each in (errno.ENOSPC, errno.EDQUOT)):
+        raise OSError(f"The disk does not take the rendition: {done.log}")
+
+
+def _is_whole(done: Finished, path: Path) -> bool:
+    # ffmpeg ends with 0 when the last of its bytes, the index among them, could not be written.
+    return _TOO_LARGE not in done.log and not is_truncated(path, MP4)
+
+
 def _reason(done: Finished) -> str:
-    return "too_large" if "File too large" in done.log else "unreadable"
+    return "too_large" if _TOO_LARGE in done.log else "unreadable"
 
 
 def _progress(name: str, duration: float) -> Callable[[bytes], None]:

@@ -14,6 +14,7 @@ from processing.sandbox import Confinement, Sandbox
 from processing.telling import heard_by
 from processing.tools import Tools
 from tests import media
+from tests.disks import fill, small_disk
 
 FOUND = Tools.found()
 RECIPE = Recipe(storyboard=25, renditions=(180, 720), rendition_timeout_seconds=60)
@@ -166,6 +167,13 @@ def program(path: Path, body: str) -> Tools:
     ("body", "status", "reason"),
     [
         ("exit 1", "failed", "unreadable"),
+        # ffmpeg says so when it cannot write the index.
+        (
+            "echo 'Error writing trailer of file:x: File too large' >&2; exit 0",
+            "failed",
+            "too_large",
+        ),
+        ("for out; do :; done; echo half > ${out#file:}; exit 0", "failed", "unreadable"),
         ("echo \"Unknown encoder 'libx264'\" >&2; exit 1", "skipped", "encoder_missing"),
         ("ulimit -v 200; exec /bin/cat", "failed", "crashed"),
         ("exec /bin/sleep 60", "failed", "timeout"),
@@ -185,12 +193,12 @@ def test_a_failing_rendition_is_told_and_leaves_no_file(
 
 
 def test_a_rendition_may_write_its_own_file_alone(tmp_path) -> None:
+    path = media.make_mp4(tmp_path / "clip", seconds=1)
     body = (
         "for out; do :; done; out=${out#file:}\n"
-        "echo mine > $out\n"
-        f"echo other > $out.2\necho more > {tmp_path}/other\nexit 0"
+        f"echo other > $out.2\necho more > {tmp_path}/other\n"
+        f"exec /bin/cat {path} > $out"
     )
-    path = media.make_mp4(tmp_path / "clip", seconds=1)
     made(path, "180p", program(tmp_path / "ffmpeg", body))
     assert [each.name for each in (tmp_path / "made").iterdir()] == ["180p.mp4"]
     assert not (tmp_path / "other").exists()
@@ -218,6 +226,15 @@ def test_half_a_video_that_was_let_in_ends_in_time(tmp_path, name: str) -> None:
     data[start:] = b"\xff" * (len(data) - start)
     path.write_bytes(data)
     assert {each.status for each in made(path, name)} <= {"ready", "failed"}
+
+
+@pytest.mark.parametrize("leave", [0, 8192, 28672])
+def test_a_full_disk_is_no_fault_of_the_video(tmp_path, leave: int) -> None:
+    source = media.make_mp4(tmp_path / "clip", seconds=2)
+    with small_disk(tmp_path / "made") as disk:
+        fill(disk, leave=leave)
+        with pytest.raises(OSError, match="No space left on device"):
+            made(source, "180p")
 
 
 def test_progress_is_told(tmp_path) -> None:

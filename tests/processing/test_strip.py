@@ -13,6 +13,7 @@ from processing.examined import Examined
 from processing.limits import Limits
 from processing.pipeline import Pipeline
 from processing.reasons import Rejected
+from processing.sandbox import Sandbox, SandboxRefusal
 from processing.steps.strip import STRIPPED
 from processing.tools import Tools
 from tests import media
@@ -146,6 +147,22 @@ def test_without_the_setting_nothing_is_touched(tmp_path: Path) -> None:
     found = Pipeline(Limits(), Tools.found(), 20).examine(path, Declared(), tmp_path)
     assert (found.stripped, found.size) == (False, path.stat().st_size)
     assert not (tmp_path / STRIPPED).exists()
+
+
+def test_boxes_within_boxes_without_end_are_a_refusal(tmp_path: Path) -> None:
+    deep = b""
+    for _ in range(3000):
+        deep = box(b"mdia", deep)
+    track = box(b"trak", box(b"mdia", box(b"hdlr", bytes(8) + b"vide"), deep))
+    path = tmp_path / "file"
+    path.write_bytes(box(b"ftyp", b"isom") + box(b"moov", track))
+    with pytest.raises(SandboxRefusal, match="metadata_not_removable"):
+        Sandbox(20).ask("strip", source=path, content_type="video/mp4")
+
+
+def box(name: bytes, *parts: bytes) -> bytes:
+    body = b"".join(parts)
+    return (8 + len(body)).to_bytes(4, "big") + name + body
 
 
 def test_what_cannot_be_removed_is_refused_and_not_stored(tmp_path: Path) -> None:

@@ -166,6 +166,31 @@ def test_a_medium_deleted_meanwhile_leaves_no_folder(room: Room) -> None:
     assert list((room.folder / "uploads/alice").iterdir()) == []
 
 
+def test_another_format_in_the_next_try_leaves_no_thumbnail_of_the_first(room: Room) -> None:
+    def webp(source: Path, declared: Declared, into: Path) -> Examined:
+        form = replace(EXAMINED.thumbnail, content_type="image/webp")
+        return replace(examine(source, declared, into), thumbnail=form)
+
+    medium = room.receive()
+    job = room.claim()
+    with pytest.MonkeyPatch.context() as cut:
+        cut.setattr(room.catalog, "ready", power_cut)
+        with pytest.raises(PowerCut):
+            room.tasks(webp).run(job)
+    before = known(room.catalog, medium.id)
+    assert room.shelf.full(str(before.thumbnail_path)).suffix == ".webp"
+    assert room.tasks().run(job) == "ready"
+    after = known(room.catalog, medium.id)
+    assert after.path == before.path
+    assert str(after.thumbnail_path).endswith(".thumb.jpg")
+    lying = {path.name for path in (room.folder / "uploads").rglob("*") if path.is_file()}
+    assert lying == {Path(str(after.path)).name, Path(str(after.thumbnail_path)).name}
+
+
+def power_cut(*_: object) -> None:
+    raise PowerCut
+
+
 def test_a_webp_thumbnail_is_called_so(room: Room) -> None:
     room.receive()
     webp = replace(EXAMINED, thumbnail=replace(EXAMINED.thumbnail, content_type="image/webp"))
@@ -535,6 +560,38 @@ def test_a_rendition_that_comes_between_removal_and_mark_is_removed(
     monkeypatch.setattr(room.shelf, "remove", remove_and_lose_the_race)
     clear(room.catalog, room.shelf, [known(room.catalog, medium.id)])
     assert list((room.folder / "uploads/alice").iterdir()) == []
+
+
+def test_a_file_that_comes_between_does_not_keep_others_from_being_cleared(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a folder of derivatives that is found empty, and has a file when it is to go."""
+    for upload_id in ("u1", "u2"):
+        room.receive(upload_id)
+        room.run(room.tasks())
+    found = [known(room.catalog, medium.id) for medium in room.catalog.find()[0]]
+    remove, calls = room.shelf.remove, iter([None, OSError("Directory not empty")])
+
+    def late(paths: Iterable[str]) -> int:
+        for fault in calls:
+            if fault is not None:
+                raise fault
+            break
+        return remove(paths)
+
+    monkeypatch.setattr(room.shelf, "remove", late)
+    assert clear(room.catalog, room.shelf, found) == 2
+    assert {known(room.catalog, medium.id).status for medium in found} == {"deleted"}
+
+
+def test_a_job_that_was_given_up_goes_with_its_medium(room: Room) -> None:
+    medium = room.receive()
+    tasks = room.tasks(promise)
+    room.run(tasks)
+    job = room.claim()
+    assert (job.kind, room.catalog.failed(job, None, "no luck")) == ("derive", True)
+    clear(room.catalog, room.shelf, [known(room.catalog, medium.id)])
+    assert room.catalog.queue.failed() == []
 
 
 def test_a_rendition_of_a_published_medium_is_not_kept(room: Room) -> None:

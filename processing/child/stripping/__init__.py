@@ -36,6 +36,6 @@ def strip(source: str, content_type: str) -> dict[str, Any]:
         pieces = Pieces(file)
         try:
             _BY_TYPE[content_type](pieces)
-        except (ValueError, IndexError) as error:
+        except (ValueError, IndexError, RecursionError) as error:
             raise Refused(NOT_REMOVABLE, str(error)) from error
     return {"pieces": pieces.found}
