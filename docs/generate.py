@@ -23,9 +23,30 @@ BEGIN = "<!-- made by docs/generate.py: begin -->"
 END = "<!-- made by docs/generate.py: end -->"
 
 
+GROUPS = {
+    "data_dir": "The program",
+    "auth": "Who may",
+    "max_size": "Uploads",
+    "expire_unfinished_seconds": "How long things stay",
+    "user_max_bytes": "Quotas",
+    "trust_proxy": "Proxies and origins",
+    "hooks_http": "Hooks",
+    "embed_origins": "The page and events",
+    "database_url": "Database, Redis and workers",
+    "media_timeout_seconds": "Examination",
+    "url_lifetime_seconds": "Links and posts",
+    "video_min_seconds": "What is accepted",
+    "thumbnail_side": "Thumbnails and other derivatives",
+}
+"""The first setting of each group, and the group's heading."""
+
+
 def settings_table() -> Iterator[str]:
-    """A heading for each setting, with its default and meaning."""
+    """A heading for each setting, in groups, with its default and meaning."""
     for field in dataclasses.fields(Settings):
+        if field.name in GROUPS:
+            yield f"## {GROUPS[field.name]}"
+            yield ""
         yield f"### `{PREFIX}{field.name.upper()}`"
         yield ""
         yield f"{field.metadata['doc']} Default: {_default(field)}."

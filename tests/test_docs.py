@@ -275,6 +275,12 @@ def test_generated_parts_are_what_the_code_says(generate: ModuleType) -> None:
         assert generate.made(page, lines()) == read(page), "run `make docs`"
 
 
+def test_every_group_of_settings_begins_with_a_setting(generate: ModuleType) -> None:
+    names = [field.name for field in dataclasses.fields(Settings)]
+    assert names[0] in generate.GROUPS
+    assert [name for name in names if name in generate.GROUPS] == list(generate.GROUPS)
+
+
 def test_every_page_with_a_generated_part_is_generated(generate: ModuleType) -> None:
     marked = {page.name for page in DOCS.glob("*.md") if generate.BEGIN in read(page)}
     assert marked == set(generate.PAGES)
