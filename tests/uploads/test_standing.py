@@ -44,6 +44,22 @@ def test_an_upload_whose_length_is_deferred(store: MemoryStore, catalog: Catalog
     assert standing_of("u1", store, catalog) == Standing("u1", "alice", "uploading", 5, None)
 
 
+def test_an_upload_in_chunks_moves_behind_its_first_hole_too(
+    store: MemoryStore, catalog: Catalog
+) -> None:
+    info = UploadInfo("u1", 9, owner="alice", chunk_size=4)
+    store.create(info)
+    marks = [standing_of("u1", store, catalog).mark]
+    for index in (2, 1):
+        with store.chunk_writer(info) as writer:
+            writer.write(memoryview(b"1234"[: 9 - 4 * index]), 4 * index)
+            assert writer.count_chunk(index)
+        marks.append(standing_of("u1", store, catalog).mark)
+    assert marks == ["uploading.0", "uploading.1", "uploading.5"]
+    standing = standing_of("u1", store, catalog)
+    assert (standing.offset, standing.received_bytes) == (0, 5)
+
+
 def test_a_finished_upload_before_its_record(store: MemoryStore, catalog: Catalog) -> None:
     make(store, b"123456789", 9)
     standing = standing_of("u1", store, catalog)

@@ -118,6 +118,7 @@ class Events:
             "state": standing.state,
             "final": standing.final,
             "offset": standing.offset,
+            "received_bytes": standing.received_bytes,
             "length": standing.length,
             "reasons": [{"code": r.code, "message": r.message} for r in standing.reasons],
             "medium": self._rooms.media.document(standing.medium) if standing.medium else None,
