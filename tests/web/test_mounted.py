@@ -71,6 +71,27 @@ class Visitor:
         return self.send("POST", "/files/", headers, MP4)
 
 
+def test_events_are_streamed_through_a_blueprint(
+    shop: Flask, inner: Flask, config: Settings
+) -> None:
+    shop.register_blueprint(mounted_blueprint("media", inner), url_prefix="/media")
+    visitor = Visitor(shop, inner)
+    made = visitor.upload()
+    upload = made.headers["Location"].rpartition("/")[2]
+    for _ in range(2):
+        stream = visitor.client.get(
+            f"/media/api/v1/media/upload/{upload}/events", headers=visitor.token
+        )
+        events = (part.decode() for part in stream.response)
+        assert next(events).startswith("retry: ")
+        assert "event: state" in next(events)
+        stream.close()
+    run_jobs(inner, config)
+    told = visitor.send("GET", f"/api/v1/media/upload/{upload}/events").text
+    assert '"state":"ready"' in told
+    assert visitor.client.get("/").text == "visit 1"
+
+
 @pytest.mark.parametrize("prefix", ["/media", "/ä/ö"])
 def test_an_upload_through_a_blueprint_and_its_links(
     shop: Flask, inner: Flask, config: Settings, prefix: str
