@@ -311,6 +311,23 @@ def test_large_rest_is_dropped_within_bounds_behind_our_fin(pair: Pair) -> None:
     assert settled == [False]
 
 
+def test_behind_the_bound_the_rest_stays_unread_until_the_client_closes(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A break in the midst of a proxy's write would hide the answer from it."""
+    monkeypatch.setattr("tusd_server.server.body.DRAIN_SECONDS", 30.0)
+    settler = threading.Thread(target=pair.body(2 * DRAIN_BYTES).settle)
+    settler.start()
+    assert pair.client.recv(100) == b""
+    pair.client.sendall(b"x" * (DRAIN_BYTES + 100_000))
+    settler.join(0.2)
+    assert settler.is_alive()
+    pair.client.sendall(b"x" * 1000)
+    pair.client.close()
+    settler.join(10)
+    assert not settler.is_alive()
+
+
 def test_a_rest_that_never_comes_ends_the_connection_in_time(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:

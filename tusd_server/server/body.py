@@ -9,7 +9,6 @@ costs no buffer at all.
 import contextlib
 import re
 import socket
-import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
 from io import BufferedReader
@@ -24,6 +23,7 @@ BUFFER_BYTES = 1024 * 1024
 READ_BUFFER_BYTES = 4096
 DRAIN_BYTES = 1024 * 1024
 DRAIN_SECONDS = 2.0
+HANG_UP_POLL_SECONDS = 0.02
 # A greenlet that always finds data never lets another one run, so it steps back now and then.
 BYTES_BETWEEN_YIELDS = 16 * 1024 * 1024
 MAX_CHUNK_LINE = 4096
@@ -34,6 +34,8 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # "chunk = chunk-size [ chunk-ext ] CRLF"; 16 hexadecimal digits are 64 bits.
 # https://www.rfc-editor.org/rfc/rfc9112#section-7.1
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r\n")
+# Linux's numbers: our FIN is sent and the client's has not come; the client's has, ours not.
+_TCP_FIN_WAIT = (4, 5)
 _TCP_CLOSE_WAIT = 8
 
 
@@ -49,8 +51,9 @@ def hang_up(sock: socket.socket, give_up: float) -> None:
 
     Closing a socket with unread bytes sends a reset, which can overtake the answer: the client
     would see a broken connection in place of the 409 or 413. So our side is closed, and what
-    still comes is dropped until the client closes too, for at most DRAIN_BYTES and until
-    `give_up`, a moment of time.monotonic().
+    still comes is dropped until the client closes too, at most DRAIN_BYTES. What comes behind
+    those stays unread: a proxy whose write waits looks at the answer, one whose write breaks
+    makes a 502 of it. All this until `give_up`, a moment of time.monotonic().
     """
     dropped = 0
     with contextlib.suppress(OSError):
@@ -61,6 +64,13 @@ def hang_up(sock: socket.socket, give_up: float) -> None:
             if not size:
                 return
             dropped += size
+        while _tcp_state(sock) in _TCP_FIN_WAIT and time.monotonic() < give_up:
+            gevent.sleep(HANG_UP_POLL_SECONDS)
+
+
+def _tcp_state(sock: socket.socket) -> int:
+    state: int = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    return state
 
 
 class RequestBody:
@@ -159,10 +169,9 @@ class RequestBody:
     def closing(self) -> bool:
         """True when the client has sent its FIN, so that only bytes under way are left."""
         try:
-            info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+            return _tcp_state(self._socket) == _TCP_CLOSE_WAIT
         except OSError:
             return True
-        return bool(struct.unpack("B", info)[0] == _TCP_CLOSE_WAIT)
 
     @property
     def unread(self) -> bool:

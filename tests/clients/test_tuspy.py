@@ -1,4 +1,4 @@
-"""tuspy, the client of the command line, unchanged."""
+"""tuspy, the client of the command line, unchanged: directly, through nginx, through Caddy."""
 
 import asyncio
 import io
@@ -13,6 +13,7 @@ from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError, TusUploadFailed
 
 from tests.live import Live, make_token
+from tests.proxies import Front
 from tests.raw import Client, eventually, jpeg_bytes
 
 SIZE = 1_500_000
@@ -28,7 +29,7 @@ def photo(tmp_path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def tus_client(server: Live, token: str | None = None) -> TusClient:
+def tus_client(server: Front | Live, token: str | None = None) -> TusClient:
     headers = {"Authorization": f"Bearer {token or server.token()}"}
     return TusClient(f"{server.url}/files/", headers=headers)
 
@@ -39,22 +40,24 @@ def path_of(url: str | None) -> str:
 
 
 @pytest.mark.parametrize("chunk_size", [CHUNK, SIZE, SIZE + 1, 2**63 - 1])
-def test_upload(web: Live, client: Client, photo: BinaryIO, chunk_size: int) -> None:
+def test_upload(front: Front, client: Client, photo: BinaryIO, chunk_size: int) -> None:
     metadata = {"filename": "Ferien am Müggelsee.jpg", "filetype": "image/jpeg"}
-    uploader = tus_client(web).uploader(file_stream=photo, chunk_size=chunk_size, metadata=metadata)
+    uploader = tus_client(front).uploader(
+        file_stream=photo, chunk_size=chunk_size, metadata=metadata
+    )
     uploader.upload()
     assert client.download(path_of(uploader.url)) == jpeg_bytes(SIZE)
 
 
-def test_upload_async(web: Live, client: Client, photo: BinaryIO) -> None:
-    uploader = tus_client(web).async_uploader(file_stream=photo, chunk_size=CHUNK)
+def test_upload_async(front: Front, client: Client, photo: BinaryIO) -> None:
+    uploader = tus_client(front).async_uploader(file_stream=photo, chunk_size=CHUNK)
     asyncio.run(uploader.upload())
     assert client.download(path_of(uploader.url)) == jpeg_bytes(SIZE)
 
 
-def test_many_uploads_async(web: Live, client: Client) -> None:
+def test_many_uploads_async(front: Front, client: Client) -> None:
     files = [io.BytesIO(jpeg_bytes(SIZE, seed)) for seed in range(6)]
-    tus = tus_client(web)
+    tus = tus_client(front)
     uploaders = [tus.async_uploader(file_stream=file, chunk_size=CHUNK) for file in files]
 
     async def upload_all() -> None:
@@ -65,9 +68,9 @@ def test_many_uploads_async(web: Live, client: Client) -> None:
         assert client.download(path_of(uploader.url)) == file.getvalue()
 
 
-def test_empty_metadata_header(web: Live, client: Client, photo: BinaryIO) -> None:
+def test_empty_metadata_header(front: Front, client: Client, photo: BinaryIO) -> None:
     """tuspy sends `upload-metadata:` with nothing behind it."""
-    uploader = tus_client(web).uploader(file_stream=photo, metadata={})
+    uploader = tus_client(front).uploader(file_stream=photo, metadata={})
     assert uploader.get_url_creation_headers()["upload-metadata"] == ""
     uploader.upload()
     assert client.offset(path_of(uploader.url)) == SIZE
@@ -90,12 +93,12 @@ print(uploader.url, found, uploader.offset, uploader.request is not None)
 
 
 def test_resume_in_new_processes(
-    web: Live, client: Client, photo: BinaryIO, tmp_path: Path
+    front: Front, client: Client, photo: BinaryIO, tmp_path: Path
 ) -> None:
     """Each process knows only the file with the URLs, as a command line does."""
 
     def run(stop_at: int) -> list[str]:
-        arguments = [f"{web.url}/files/", web.token(), photo.name, str(tmp_path / "urls.json")]
+        arguments = [f"{front.url}/files/", front.token(), photo.name, str(tmp_path / "urls.json")]
         command = [sys.executable, "-c", RESUMING, *arguments, str(stop_at)]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
 
@@ -106,8 +109,8 @@ def test_resume_in_new_processes(
     assert run(SIZE) == [url, str(SIZE), str(SIZE), "False"]
 
 
-def test_lost_chunk_is_sent_again(web: Live, client: Client, photo: BinaryIO) -> None:
-    uploader = tus_client(web).uploader(
+def test_lost_chunk_is_sent_again(front: Front, client: Client, photo: BinaryIO) -> None:
+    uploader = tus_client(front).uploader(
         file_stream=photo, chunk_size=CHUNK, retries=1, retry_delay=0
     )
     uploader.upload(stop_at=2 * CHUNK)
@@ -132,28 +135,28 @@ def test_empty_file(live: Live) -> None:
 
 
 @pytest.mark.parametrize("hours", [-1.0, None])
-def test_token_that_does_not_hold(web: Live, photo: BinaryIO, hours: float | None) -> None:
+def test_token_that_does_not_hold(front: Front, photo: BinaryIO, hours: float | None) -> None:
     token = "garbled" if hours is None else make_token(hours=hours)
-    before = web.files()
+    before = front.server.files()
     with pytest.raises(TusCommunicationError) as failure:
-        tus_client(web, token).uploader(file_stream=photo).upload()
+        tus_client(front, token).uploader(file_stream=photo).upload()
     assert failure.value.status_code == 401
-    assert web.files() == before
+    assert front.server.files() == before
 
 
-def test_upload_of_another_user(web: Live, photo: BinaryIO) -> None:
-    mine = tus_client(web).uploader(file_stream=photo, chunk_size=CHUNK)
+def test_upload_of_another_user(front: Front, photo: BinaryIO) -> None:
+    mine = tus_client(front).uploader(file_stream=photo, chunk_size=CHUNK)
     mine.upload_chunk()
-    theirs = tus_client(web, web.token("bob"))
+    theirs = tus_client(front, front.token("bob"))
     with pytest.raises(TusCommunicationError) as failure:
         theirs.uploader(file_stream=photo, url=mine.url)
     assert failure.value.status_code == 404
     mine.upload()
 
 
-def test_wrong_content_fails_with_the_first_chunk(web: Live) -> None:
+def test_wrong_content_fails_with_the_first_chunk(front: Front) -> None:
     text = io.BytesIO(b"no video at all " * 100_000)
-    uploader = tus_client(web).uploader(file_stream=text, chunk_size=CHUNK)
+    uploader = tus_client(front).uploader(file_stream=text, chunk_size=CHUNK)
     with pytest.raises(TusUploadFailed) as failure:
         uploader.upload()
     assert (failure.value.status_code, uploader.offset) == (415, 0)

@@ -1,4 +1,7 @@
-"""What other clients send, request by request, as their sources have it."""
+"""What other clients send, request by request, as their sources have it.
+
+Directly, through nginx, and through Caddy.
+"""
 
 import shutil
 import subprocess
@@ -6,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.live import Live
-from tests.raw import OCTETS, Client, Wire, chunked, jpeg_bytes, request_head
+from tests.proxies import Front
+from tests.raw import OCTETS, Answer, Client, Wire, chunked, jpeg_bytes, request_head
 
 SIZE = 1_300_000
 
@@ -39,13 +42,20 @@ def test_tus_java_client(client: Client) -> None:
             assert wire.answer().status == 100
             body = content[offset : offset + half]
             wire.send(chunked(*(body[at : at + 4096] for at in range(0, half, 4096))))
-            answer = wire.answer()
+            answer = final(wire)
         # It compares the answer's offset with what it has sent.
         assert (answer.status, answer.offset) == (204, offset + half)
     assert client.download(path) == content
 
 
-def test_tus_java_client_is_refused_before_its_body(client: Client) -> None:
+def final(wire: Wire) -> Answer:
+    """The answer behind any number of 100s; Caddy adds its own to the server's."""
+    while (answer := wire.answer()).status == 100:
+        pass
+    return answer
+
+
+def test_tus_java_client_is_refused_before_its_body(front: Front, client: Client) -> None:
     path = client.create(SIZE)
     head = client.head(
         "POST",
@@ -58,8 +68,11 @@ def test_tus_java_client_is_refused_before_its_body(client: Client) -> None:
     )
     with client.wire() as wire:
         wire.send(head)
+        if front.proxied:
+            # nginx and Caddy ask for the body before the server has said a word.
+            assert wire.answer().status == 100
         assert wire.answer().status == 409
-        assert wire.ended()
+        assert front.proxied or wire.ended()
 
 
 def test_tuskit(client: Client, plain: list[tuple[str, str]]) -> None:
@@ -135,32 +148,46 @@ def test_uppy_in_a_browser(client: Client, plain: list[tuple[str, str]]) -> None
         assert answer["access-control-allow-origin"] == "*"
 
 
-def test_uppy_pauses_and_resumes(client: Client) -> None:
-    """Pause aborts the PATCH; resume asks at once, and its PATCH finds the lock free."""
+def test_uppy_pauses_and_resumes(front: Front, client: Client) -> None:
+    """Pause aborts the PATCH; resume asks at once, and its PATCH finds the lock free.
+
+    A proxy may still hold bytes when HEAD is answered, or drop them: then the PATCH at what HEAD
+    told is a 409, and another HEAD tells more.
+    """
     content = jpeg_bytes(SIZE)
-    path, sent = client.create(SIZE), 0
-    while sent < SIZE:
-        with client.wire() as wire:
-            wire.send(client.patch_head(path, sent, SIZE - sent))
-            wire.send(content[sent : sent + 300_000])
-            wire.flush()
+    path = client.create(SIZE)
+    for until in (300_000, 600_000, 900_000):
         offset = client.offset(path)
-        assert offset == min(sent + 300_000, SIZE)
-        sent = offset
+        with client.wire() as wire:
+            wire.send(client.patch_head(path, offset, SIZE - offset))
+            wire.send(content[offset:until])
+            wire.flush()
+        assert client.offset(path) == until or front.proxied
+    attempts = 0
+    while (answer := patch_rest(client, path, content)).status == 409:
+        attempts += 1
+        assert attempts < 5
+    assert (answer.status, answer.offset) == (204, SIZE)
+    assert attempts == 0 or front.proxied
     assert client.download(path) == content
 
 
+def patch_rest(client: Client, path: str, content: bytes) -> Answer:
+    offset = client.offset(path)
+    return client.patch(path, offset, content[offset:])
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed.")
-def test_curl(web: Live, client: Client, tmp_path: Path) -> None:
+def test_curl(front: Front, client: Client, tmp_path: Path) -> None:
     """The line that `serve` prints: one request with the bytes; then a download."""
     content = jpeg_bytes(SIZE)
     photo, copy = tmp_path / "photo.jpg", tmp_path / "copy.jpg"
     photo.write_bytes(content)
-    token = ["-H", f"Authorization: Bearer {web.token()}"]
+    token = ["-H", f"Authorization: Bearer {front.token()}"]
     tus = ["-H", "Tus-Resumable: 1.0.0", "-H", f"Content-Type: {OCTETS}"]
     answer = curl(
         "-i", *token, *tus, "-H", f"Upload-Length: {SIZE}", "--data-binary", f"@{photo}",
-        f"{web.url}/files/",
+        f"{front.url}/files/",
     )  # fmt: skip
     lines = answer.splitlines()
     assert any(line.startswith("HTTP/1.1 201 ") for line in lines)
@@ -170,7 +197,7 @@ def test_curl(web: Live, client: Client, tmp_path: Path) -> None:
     # A PATCH from standard input is chunked, and above 1 MiB curl asks for a 100 first.
     path = client.create(SIZE)
     offset = ["-H", "Upload-Offset: 0", "-H", "Transfer-Encoding: chunked"]
-    curl("-X", "PATCH", *token, *tus, *offset, "-T", str(photo), web.url + path)
+    curl("-X", "PATCH", *token, *tus, *offset, "-T", str(photo), front.url + path)
     assert client.download(path) == content
 
 
@@ -179,12 +206,12 @@ def curl(*arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def test_proxy_with_one_connection_for_many_users(web: Live) -> None:
+def test_proxy_with_one_connection_for_many_users(front: Front) -> None:
     """A reverse proxy keeps its connections and sends everybody's requests over them."""
-    users = [Client(web, name) for name in ("alice", "bob", "carol")]
+    users = [Client(front, name) for name in ("alice", "bob", "carol")]
     content = jpeg_bytes(5000)
     paths = [user.create(5000) for user in users]
-    with Wire(web.host, web.port) as wire:
+    with Wire(front.host, front.port) as wire:
         for user, path in zip(users, paths, strict=True):
             for other in users:
                 wire.send(other.head("HEAD", path))
