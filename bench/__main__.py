@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import machine, pipeline, report, servers
+from bench import instructions, machine, pipeline, report, servers
 from bench.body import GIB
 from bench.install import PeerMissing
 from bench.loads import LOADS, floor
@@ -23,10 +23,11 @@ _BUSY_SHARE = 0.9
 def main(arguments: Sequence[str]) -> int:
     """Run and print; 1 when a load of ours failed, 2 when nothing could be measured.
 
-    With the first argument `pipeline` that is measured instead.
+    With the first argument `pipeline` or `instructions` that is measured instead.
     """
-    if arguments[:1] == ["pipeline"]:
-        return pipeline.main(arguments[1:])
+    others = {"pipeline": pipeline.main, "instructions": instructions.main}
+    if arguments and arguments[0] in others:
+        return others[arguments[0]](arguments[1:])
     options = _options(arguments)
     _raise_open_files()
     sizes = Sizes(slow_uploads=options.slow_uploads)

@@ -1,13 +1,15 @@
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
-from bench import pipeline, procfs, report
+from bench import instructions, pipeline, procfs, report
 from bench.__main__ import main
 from bench.body import BLOCK, MIB, blocks
+from bench.counted import KINDS, Caller
 from bench.floor import floor_cpu_seconds
 from bench.meter import percentile
 from bench.servers import Attached
@@ -222,3 +224,29 @@ def test_every_option_of_the_pipelines_bench_is_told(capsys: pytest.CaptureFixtu
     page = (Path(__file__).parents[2] / "docs" / "performance.md").read_text()
     told = page[page.index("## The pipeline") : page.index("## What to doubt")]
     assert offered == set(re.findall(r"^\| `(--[a-z]+)`", told, re.MULTILINE))
+
+
+@pytest.mark.parametrize("auth", ["off", "jwt"])
+def test_every_request_that_is_counted_succeeds(tmp_path: Path, auth: str) -> None:
+    caller = Caller(auth, tmp_path / "data")
+    for kind in KINDS:
+        getattr(caller, kind)()
+    assert set(KINDS) == set(instructions.ROWS)
+
+
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed.")
+@pytest.mark.slow
+def test_instructions_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["instructions", "--auth", "jwt"]) == 0
+    rows = capsys.readouterr().out.splitlines()[2:]
+    counted = {row.split("|")[1].strip(): int(row.split("|")[2].replace(",", "")) for row in rows}
+    assert list(counted) == list(instructions.ROWS.values())
+    assert 0 < counted["OPTIONS: Flask and little else"] < counted["4 KiB: one POST"]
+
+
+def test_without_valgrind_a_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert main(["instructions"]) == 2
+    assert capsys.readouterr().err == "valgrind is not installed; apt-get install valgrind.\n"
