@@ -1,8 +1,9 @@
 """A real worker that dies by its own SIGKILL when it comes to a chosen point of a job.
 
 `python -m tests.survival.condemned <point> <effects>`, with its settings in `TUSD_*`. A point is
-`step <name>` (a step is told), `before <call>` or `after <call>` of CALLS, `poison` (a medium whose
-file is called so is taken up), or `never`. What became of media is noted in the file `effects`.
+`step <name>` (a step is told), `amid <name>` (a part of it is done), `before <call>` or
+`after <call>` of CALLS, `poison` (a medium whose file is called so is taken up), or `never`. What
+became of media is noted in the file `effects`.
 """
 
 import functools
@@ -45,6 +46,8 @@ def main(point: str, effects: Path) -> None:
     when, _, name = point.partition(" ")
     if when == "step":
         _die_at_step(name)
+    elif when == "amid":
+        _die_amid(name)
     elif when in ("before", "after"):
         _die_at_call(when, *CALLS[name])
     elif when == "poison":
@@ -60,6 +63,14 @@ def _die(*_: object) -> NoReturn:
 def _die_at_step(name: str) -> None:
     def hear(running: object, step: str, progress: float | None) -> None:
         if step == name:
+            _die()
+
+    worker._Running.hear = hear  # type: ignore[method-assign,assignment]
+
+
+def _die_amid(name: str) -> None:
+    def hear(running: object, step: str, progress: float | None) -> None:
+        if step == name and progress is not None and 0 < progress < 1:
             _die()
 
     worker._Running.hear = hear  # type: ignore[method-assign,assignment]

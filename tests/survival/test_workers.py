@@ -163,6 +163,44 @@ def test_a_worker_may_die_at_any_point_of_a_job(floor: Floor, tmp_path: Path) ->
 
 
 @pytest.mark.slow
+def test_a_worker_may_die_in_the_middle_of_a_transcode(
+    floor: Floor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its ffmpeg dies with it, and the half of a file that it leaves is nobody's rendition."""
+    floor.config = replace(floor.config, renditions=(720,), thumbnail_sizes=())
+    with make_app(floor.config) as app:
+        path = media.make_mp4(tmp_path / "clip.mp4", seconds=4, size="1280x720", rate=30)
+        said = metadata(filename=path.name, post_id="p1")
+        upload_id = Tus(app).create(path.stat().st_size, said, path.read_bytes())
+        floor.contents[upload_id] = path.read_bytes()
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    for _ in range(2):
+        floor.dies("amid 720p")
+        wait_until(lambda: not transcoding(floor.config.data_dir), "the end of ffmpeg")
+        assert list(temporary.iterdir()) == []
+        with migrated(floor.config.catalog_url) as catalog:
+            (medium,) = floor.media(catalog)
+            assert [each.status for each in medium.derivatives] == ["pending"]
+    floor.settle()
+    floor.check()
+    with migrated(floor.config.catalog_url) as catalog:
+        (rendition,) = floor.media(catalog)[0].derivatives
+    assert (rendition.width, rendition.height) == (1280, 720)
+    assert (floor.config.data_dir / rendition.path).stat().st_size == rendition.size
+
+
+def transcoding(data_dir: Path) -> bool:
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            command = (process / "cmdline").read_bytes()
+            if b"libx264" in command and str(data_dir).encode() in command:
+                return True
+    return False
+
+
+@pytest.mark.slow
 def test_workers_may_die_at_any_moment(floor: Floor, tmp_path: Path) -> None:
     upload(floor, tmp_path, 40)
     moments = random.Random(4)
