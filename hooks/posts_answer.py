@@ -12,6 +12,7 @@ from typing import Any
 import requests
 from urllib3.exceptions import HTTPError
 
+from hooks.calling import TRY_AGAIN
 from processing.patience import NotNow
 from processing.posting import Refused
 from processing.reasons import Reason
@@ -20,8 +21,6 @@ MOST_BYTES = 64 * 1024
 ID_LENGTH = 255
 SENTENCE_LENGTH = 300
 LONGEST_PAUSE_SECONDS = 3600.0
-# Timed out, came too early, too many: the medium is not the cause.
-TRY_AGAIN = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ from datetime import UTC
 from typing import Any
 
 import requests
-from requests.utils import get_auth_from_url
 
+from hooks.calling import auth_of
 from hooks.posts import Post, registered_media
 from hooks.posts_answer import Answer, judge, read_answer
 from hooks.signing import Signer
+from hooks.transport import within
 from processing.catalog import Catalog
 from processing.cleanup import clear
 from processing.medium import Medium
@@ -41,7 +42,7 @@ class HttpPosts:
         timeout_seconds: float,
         clock: Clock = utc_now,
     ) -> None:
-        """`describe` makes the `data` of a call; `timeout_seconds` bounds each wait in it."""
+        """`describe` makes the `data` of a call; `timeout_seconds` bounds all of it."""
         self._catalog = catalog
         self._shelf = shelf
         self._url = url
@@ -62,7 +63,7 @@ class HttpPosts:
             "Idempotency-Key": medium.id,
             **self._signer.sign(medium.id, body),
         }
-        return judge(self._post(body, headers), self._clock())
+        return judge(self._answer(body, headers), self._clock())
 
     def get(self, post_id: str, owner: str | None = None) -> Post | None:
         """The media that were registered with this post."""
@@ -94,23 +95,20 @@ class HttpPosts:
         }
         return json.dumps(message, separators=(",", ":")).encode()
 
-    def _post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def _answer(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         try:
-            with requests.post(
-                self._url,
-                data=body,
-                headers=headers,
-                timeout=self._timeout_seconds,
-                auth=_auth(self._url),
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                return read_answer(response, self._timeout_seconds)
+            return within(self._timeout_seconds, lambda: self._post(body, headers))
         except (requests.RequestException, OSError) as error:
             raise NotNow(f"The posts backend did not answer: {type(error).__name__}.") from error
 
-
-def _auth(url: str) -> Any:
-    """What the URL itself says; without this, requests would look into ~/.netrc."""
-    named = get_auth_from_url(url)
-    return named if any(named) else lambda request: request
+    def _post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+        with requests.post(
+            self._url,
+            data=body,
+            headers=headers,
+            timeout=self._timeout_seconds,
+            auth=auth_of(self._url),
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            return read_answer(response, self._timeout_seconds)

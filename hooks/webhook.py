@@ -9,15 +9,13 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.utils import get_auth_from_url
 
+from hooks.calling import TRY_AGAIN, auth_of
 from hooks.events import HookName
 from hooks.signing import Signer
 from hooks.transport import MOST_REPLY_BYTES, Away, Call, Failed, shown, within
 
 POOLED_CONNECTIONS = 32
-# "408 Request Timeout", "425 Too Early", "429 Too Many Requests": try again, they say.
-TRY_AGAIN = frozenset({408, 425, 429})
 
 # Those of our own request; a client's would only break it.
 _NEVER_FORWARDED = frozenset(
@@ -137,10 +135,7 @@ class WebHook:
 
 def _session(url: str) -> requests.Session:
     session = requests.Session()
-    # What the URL itself says, or nothing: requests would look into ~/.netrc, and what it finds
-    # there takes the place of a client's Authorization.
-    named = get_auth_from_url(url)
-    session.auth = named if any(named) else lambda request: request
+    session.auth = auth_of(url)
     # One receiver's cookie must not go out with another upload's event.
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     adapter = HTTPAdapter(pool_connections=1, pool_maxsize=POOLED_CONNECTIONS)

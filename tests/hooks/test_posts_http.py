@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from base64 import b64encode
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -218,11 +219,22 @@ def test_an_answer_that_never_comes_or_never_ends_is_not_waited_for(register: An
         while not over.wait(0.02):
             handler.wfile.write(b" ")
 
-    with Receiver(Reply(instead=silent), Reply(instead=dripping)) as receiver:
+    def dripping_headers(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        # For as long as one line of headers may be.
+        for _ in range(1000):
+            if over.wait(0.02):
+                break
+            handler.wfile.write(b"x")
+
+    replies = [Reply(instead=each) for each in (silent, dripping, dripping_headers)]
+    with Receiver(*replies) as receiver:
         try:
-            for _ in range(2):
+            for _ in replies:
+                began = time.monotonic()
                 with pytest.raises(NotNow, match="did not answer"):
                     register(receiver, timeout_seconds=0.2)
+                assert time.monotonic() - began < 10
         finally:
             over.set()
 
