@@ -90,17 +90,24 @@ def test_media_are_examined_while_everybody_that_is_told_hangs(
     def hang(self: EmbeddedPosts, medium: Medium) -> None:
         assert answer.wait(30)
 
+    def states() -> list[tuple[str, str]]:
+        return sorted((job.kind, job.state(utc_now())) for job in catalog.queue.waiting())
+
     worker = worker_for(catalog, tmp_path, concurrency=1)
     worker._lanes = Lanes(1, [Lane(frozenset({REGISTER}), 2)])
     with pytest.MonkeyPatch.context() as slow:
         slow.setattr(EmbeddedPosts, "register", hang)
         with at_work(worker):
-            ids = [receive(catalog, tmp_path, f"u{n}", post_id="p1") for n in range(6)]
-            for media_id in ids:
-                reaches(catalog, media_id, "ready")
-            running = [job.state(utc_now()) for job in catalog.queue.waiting()]
-            assert sorted(running) == ["running"] * 2 + ["waiting"] * 4
-            answer.set()
+            try:
+                ids = [receive(catalog, tmp_path, f"u{n}", post_id="p1") for n in range(6)]
+                for media_id in ids:
+                    reaches(catalog, media_id, "ready")
+                # The last examination is still to be noted as done, or a slot to be filled.
+                hanging = [(REGISTER, "running")] * 2 + [(REGISTER, "waiting")] * 4
+                wait_until(lambda: states() == hanging, "two that are told, and four that wait")
+            finally:
+                # Else threads that hang would outlive the worker, and its connections them.
+                answer.set()
             for media_id in ids:
                 reaches(catalog, media_id, "registered")
             has_no_jobs(catalog)
