@@ -1,6 +1,7 @@
 """`serve`: web and worker as one program, whose children are started again when they die."""
 
 import os
+import queue
 import signal
 import socket
 import subprocess
@@ -84,6 +85,8 @@ class Supervisor:
         self._programs = programs
         self._say = say
         self._stop = threading.Event()
+        # An event's lock could be held by the very thread that a signal interrupts; this has none.
+        self._asked_to_stop: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._threads = [
             threading.Thread(target=self._keep, args=(program,), daemon=True)
@@ -94,8 +97,8 @@ class Supervisor:
         """Start all, and return when `stop` was called and all have ended."""
         for thread in self._threads:
             thread.start()
-        while not self._stop.wait(0.5):
-            pass
+        self._asked_to_stop.get()
+        self._stop.set()
         deadline = time.monotonic() + self._patience_seconds
         for child in list(self._children.values()):
             child.terminate()
@@ -111,7 +114,7 @@ class Supervisor:
 
     def stop(self) -> None:
         """End everything; may be called from a signal handler."""
-        self._stop.set()
+        self._asked_to_stop.put(None)
 
     def _keep(self, program: Program) -> None:
         pause = RESTART_SECONDS
