@@ -1,15 +1,15 @@
 """Hooks as programs in a folder, as tusd runs them: named for the event, its JSON on stdin."""
 
-import io
 import json
 import logging
 import os
+import select
 import signal
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -18,7 +18,10 @@ from hooks.transport import MOST_REPLY_BYTES, Call, Failed, shown
 
 logger = logging.getLogger(__name__)
 
-MOST_LINE_CHARACTERS = 1000
+MOST_LINE_BYTES = 1000
+PIECE_BYTES = 8192
+# Beyond the deadline, for what lies in the pipes when the program is killed.
+LAST_WORDS_SECONDS = 0.2
 
 
 class Commands:
@@ -85,7 +88,7 @@ class Commands:
             raise Failed(f"The program {call.name} cannot be run: {error.strerror}.") from error
 
     def _reply(self, process: "subprocess.Popen[bytes]", call: Call, give_up_at: float) -> bytes:
-        output = _Output(process, call)
+        output = _Output(process, call, give_up_at)
         try:
             status = process.wait(_left(give_up_at))
         except subprocess.TimeoutExpired:
@@ -94,17 +97,18 @@ class Commands:
                 f"The program {call.name} did not end in {self._timeout_seconds:g} s."
             ) from None
         finally:
-            output.end(give_up_at)
+            output.end()
         return _checked(call, status, output.reply)
 
 
 class _Output:
     """What a program writes, read while it runs."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", call: Call) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", call: Call, give_up_at: float) -> None:
         self.reply = b""
         self._process = process
         self._call = call
+        self._give_up_at = give_up_at
         self._readers = [
             threading.Thread(target=read, daemon=True, name="hook's output")
             for read in (self._read_reply, self._log)
@@ -112,27 +116,63 @@ class _Output:
         for reader in self._readers:
             reader.start()
 
-    def end(self, give_up_at: float) -> None:
-        """Return when all is read; what the program left running may write until then."""
+    def end(self) -> None:
+        """Return when all is read; what the program left running may write until the deadline."""
         for reader in self._readers:
-            reader.join(_left(give_up_at))
+            reader.join(_left(self._give_up_at))
         if any(reader.is_alive() for reader in self._readers):
             _kill(self._process)
         for reader in self._readers:
             reader.join()
 
     def _read_reply(self) -> None:
-        if self._process.stdout is not None:
-            self.reply = self._process.stdout.read(MOST_REPLY_BYTES + 1)
-        if len(self.reply) > MOST_REPLY_BYTES:
-            _kill(self._process)
+        for piece in self._pieces(self._process.stdout):
+            self.reply += piece
+            if len(self.reply) > MOST_REPLY_BYTES:
+                _kill(self._process)
+                return
 
     def _log(self) -> None:
-        lines = self._process.stderr or io.BytesIO()
         upload = self._call.upload["ID"] or "(new)"
-        while line := lines.readline(MOST_LINE_CHARACTERS):
+        for line in _lines(self._pieces(self._process.stderr)):
             text = line.decode("utf-8", "replace").rstrip()
             logger.info("hook %s, upload %s: %s", self._call.name, upload, text)
+
+    def _pieces(self, stream: IO[bytes] | None) -> Iterator[bytes]:
+        """What comes until the deadline.
+
+        The end of the program's group is no end of its output: a daemon that it started in a
+        session of its own may hold that open for ever.
+        """
+        if stream is None:
+            return
+        readable = select.poll()
+        readable.register(stream, select.POLLIN)
+        until = self._give_up_at + LAST_WORDS_SECONDS
+        while (left := _left(until)) and readable.poll(left * 1000):
+            piece = os.read(stream.fileno(), PIECE_BYTES)
+            if not piece:
+                return
+            yield piece
+
+
+def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The lines; a long one comes in parts."""
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            yield from _parts(line)
+        while len(rest) >= MOST_LINE_BYTES:
+            yield rest[:MOST_LINE_BYTES]
+            rest = rest[MOST_LINE_BYTES:]
+    if rest:
+        yield rest
+
+
+def _parts(line: bytes) -> Iterator[bytes]:
+    for start in range(0, len(line) or 1, MOST_LINE_BYTES):
+        yield line[start : start + MOST_LINE_BYTES]
 
 
 def _left(give_up_at: float) -> float:

@@ -93,7 +93,7 @@ class _Fields:
         value = self._values.get(name.lower())
         if not isinstance(value, str | None):
             raise BadReply(f"{name} is no text")
-        return value
+        return value and _whole(value, name)
 
     def number(self, name: str) -> int:
         value = self._values.get(name.lower()) or 0
@@ -113,7 +113,16 @@ class _Fields:
             return None
         if not isinstance(values, dict) or not all(isinstance(v, str) for v in values.values()):
             raise BadReply(f"{name} is no object of texts")
-        return values
+        return {_whole(key, name): _whole(value, name) for key, value in values.items()}
+
+
+def _whole(text: str, name: str) -> str:
+    # JSON can escape one half of a surrogate pair, which is no character and nothing can encode.
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadReply(f"{name} has half a surrogate pair, which is no text") from None
+    return text
 
 
 def _status(number: int) -> int | None:

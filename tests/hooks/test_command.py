@@ -97,6 +97,30 @@ def test_a_child_that_keeps_the_output_open_does_not_spoil_the_reply(tmp_path: P
     assert commands(tmp_path, 0.5).ask(call()) == b"{}\n"
 
 
+def test_a_daemon_that_left_the_group_does_not_hold_the_reply(tmp_path: Path) -> None:
+    (tmp_path / "end").touch()
+    wait = "while [ -e end ]; do sleep 0.1; done"
+    program(tmp_path, "pre-create", f"echo '{{}}'; setsid sh -c '{wait}' &")
+    try:
+        started = time.monotonic()
+        assert commands(tmp_path, 0.5).ask(call()) == b"{}\n"
+        assert time.monotonic() - started < 10
+    finally:
+        (tmp_path / "end").unlink()
+
+
+def test_long_and_many_lines_are_logged_in_parts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    program(
+        tmp_path, "pre-create", "head -c 20500 /dev/zero | tr '\\0' x >&2; echo >&2; echo y >&2"
+    )
+    with caplog.at_level(logging.INFO):
+        commands(tmp_path).ask(call())
+    told = [record.getMessage().partition("u1: ")[2] for record in caplog.records]
+    assert (sum(map(len, told)), max(map(len, told)), told[-1]) == (20501, 1000, "y")
+
+
 def test_what_a_program_complains_about_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
