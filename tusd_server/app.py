@@ -76,6 +76,12 @@ def create_app(
     settings = settings or Settings.from_env(os.environ)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
 
+    # First, for it may refuse the settings, and nothing is open yet.
+    app = Application(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MOST_JSON_BYTES
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    auth = Auth(app, settings)
+
     store = store or make_store(settings)
     locker = locker or make_locker(settings)
     catalog = Catalog(settings.catalog_url)
@@ -83,10 +89,6 @@ def create_app(
     shelf = Shelf(settings.data_dir)
     uploads = make_uploads(settings, store, locker, catalog, shelf)
 
-    app = Application(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MOST_JSON_BYTES
-    app.json.sort_keys = False  # type: ignore[attr-defined]
-    auth = Auth(app, settings)
     links = make_links(settings)
     media = MediaApi(catalog, shelf, auth, links, uploads)
 

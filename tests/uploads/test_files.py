@@ -1,6 +1,7 @@
 """Finished uploads as the worker sees them."""
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,8 +40,10 @@ class Room:
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Room:
-    return Room(tmp_path / "data")
+def room(tmp_path: Path) -> Iterator[Room]:
+    room = Room(tmp_path / "data")
+    yield room
+    room.catalog.close()
 
 
 def test_a_complete_upload_is_listed_in_every_round(room: Room) -> None:
