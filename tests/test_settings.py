@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from processing.limits import Limits
 from tusd_server.errors import BadSetting
-from tusd_server.settings import MIB, PREFIX, Settings
+from tusd_server.settings import MIB, PREFIX, Settings, without_secrets
 
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 SECRET = "s" * 32
@@ -426,3 +426,22 @@ def test_home_directories_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/alice")
     settings = Settings.from_env({"TUSD_DATA_DIR": "~/data"})
     assert settings.data_dir == Path("/home/alice/data")
+
+
+def test_programs_get_no_secrets_and_nothing_of_our_own_processes() -> None:
+    ours = {
+        **{variable(name): "x" for name in FIELDS},
+        "_TUSD_SUPERVISOR": "7",
+        "_TUSD_BIND": "fd://5",
+        "PATH": "/bin",
+    }
+    given = without_secrets(ours)
+    assert given["PATH"] == "/bin"
+    assert given["TUSD_DATA_DIR"] == "x"
+    secrets = ("JWT_SECRET", "HOOKS_HTTP", "HOOKS_SECRET", "DATABASE_URL", "REDIS_URL")
+    secrets += ("POSTS_URL", "POSTS_SECRET")
+    assert ours.keys() - given.keys() == {
+        "_TUSD_SUPERVISOR",
+        "_TUSD_BIND",
+        *map("TUSD_{}".format, secrets),
+    }

@@ -616,7 +616,12 @@ class Settings:
 def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment as programs that we start may have it."""
     secrets = {PREFIX + f.name.upper() for f in dataclasses.fields(Settings) if not f.repr}
-    return {name: text for name, text in environ.items() if name not in secrets}
+    # What our own processes tell each other would only confuse one of ours in a program.
+    return {
+        name: text
+        for name, text in environ.items()
+        if name not in secrets and not name.startswith("_TUSD_")
+    }
 
 
 def _read(name: str, text: str, read: Callable[[str], Any]) -> Any:
