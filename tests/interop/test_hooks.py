@@ -619,6 +619,30 @@ def test_stopping_the_server_does_not_wait_for_a_hook_for_ever(start_server: Sta
         release.set()
 
 
+def test_stopping_the_worker_does_not_wait_for_a_hook_for_ever(start_server: Start) -> None:
+    with receiver() as room:
+        release = threading.Event()
+
+        def hang(_: Seen) -> Says:
+            release.wait(60)
+            return Says({})
+
+        room.answers["post-create"] = hang
+        server = start_server(
+            worker=True,
+            workers=1,
+            hooks_http=room.url,
+            hooks_timeout_seconds=60,
+            shutdown_seconds=1,
+        )
+        Client(server).create(SIZE)
+        wait_until(lambda: room.told("post-create"), "the delivery")
+        # A second for the job and one for the rest, and time for a slow machine.
+        assert server.stop() < 10
+        assert "given back, the worker stops" in server.log()
+        release.set()
+
+
 def in_chunks(server: Live, content: bytes) -> tuple[str, list[requests.Response]]:
     """Upload in three chunks by the media API, the last one first; the id and the answers."""
     size = len(content) // 3 + 1
