@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -161,16 +163,22 @@ def test_without_tokens_nobody_is_asked(
 class Application:
     """Somebody's web application: a few files, and a token for whoever asks."""
 
-    def __init__(self, port: int, files: dict[str, tuple[str, bytes]]) -> None:
-        """`files` are types and contents by path."""
-        own = {
-            "/media-token": ("text/plain", make_token("erin").encode()),
-            "/favicon.ico": ("image/png", b""),
-        }
+    def __init__(
+        self, port: int, files: dict[str, tuple[str, bytes]], tokens: Sequence[str] = ()
+    ) -> None:
+        """`files` are types and contents by path; `tokens` are given before one that holds."""
+        left = [*tokens]
+        asked = self.asked_at = list[float]()
+        own = {"/favicon.ico": ("image/png", b"")}
+
+        def token() -> tuple[str, bytes]:
+            asked.append(time.monotonic())
+            return "text/plain", (left.pop(0) if left else make_token("erin")).encode()
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                kind, content = {**files, **own}.get(self.path, ("", b""))
+                is_token = self.path == "/media-token"
+                kind, content = token() if is_token else {**files, **own}.get(self.path, ("", b""))
                 self.send_response(200 if kind else 404)
                 self.send_header("Content-Type", kind or "text/plain")
                 self.end_headers()
@@ -224,6 +232,23 @@ def test_the_page_in_a_frame_gets_its_token(
             [str(media.make_jpeg(tmp_path / "framed.jpg"))]
         )
         expect(frame.locator('.card[data-status="ready"]')).to_have_count(1)
+
+
+def test_an_application_whose_tokens_are_refused_is_asked_at_leisure(
+    embedding: tuple[Live, int], visitor: Visitor
+) -> None:
+    server, port = embedding
+    page = {"/": ("text/html", snippet(0, server).encode())}
+    with Application(port, page, [make_token("erin", hours=-1)] * 2) as app:
+        visit = visitor(server, None)
+        visit.allow(app.url)
+        visit.expect("401")
+        visit.page.goto(app.url)
+        frame = visit.page.frame_locator("#media")
+        expect(frame.get_by_role("heading", name="Your media")).to_be_visible()
+        expect(frame.get_by_text("Nothing here yet.")).to_be_visible()
+        first, second, third = app.asked_at
+        assert min(second - first, third - second) > 2
 
 
 def test_a_stranger_may_neither_frame_nor_sign_in(server: Live, visitor: Visitor) -> None:

@@ -91,6 +91,7 @@ export class Api {
   }
 
   async ask(method: string, path: string, headers = {}, signal?: AbortSignal): Promise<Response> {
+    const token = this.token()
     let response: Response
     try {
       response = await fetch(urlOf(path), {
@@ -106,7 +107,8 @@ export class Api {
     if (response.ok) return response
     const words = sentence(await response.text(), response.headers.get('Content-Type'))
     const problem = new Problem(response.status, words ?? `The server answered ${response.status}.`)
-    if (response.status === 401) this.onDenied(problem)
+    // The answer to a token that was replaced meanwhile says nothing about the new one.
+    if (response.status === 401 && this.token() === token) this.onDenied(problem)
     throw problem
   }
 

@@ -1,4 +1,4 @@
-import { type Api, type Medium, Problem } from './api'
+import type { Api, Medium } from './api'
 
 interface Handlers {
   /** What was missed is not told; list the media anew. */
@@ -44,8 +44,7 @@ export async function follow(api: Api, handlers: Handlers, signal: AbortSignal):
         if (event.name === 'reset') handlers.reset()
         if (event.name === 'medium') handlers.medium(JSON.parse(event.data) as Medium)
       }
-    } catch (error) {
-      if (error instanceof Problem && error.status === 401) return
+    } catch {
       if (!round.signal.aborted) handlers.connected(false)
     } finally {
       document.removeEventListener('visibilitychange', stop)

@@ -1,6 +1,7 @@
 import type { Config } from './config'
 
 const KEY = 'tusd-server.token'
+const ASK_PAUSE = 3000
 
 /** Kept for this tab alone, and gone with it. */
 export function storedToken(): string | null {
@@ -43,10 +44,19 @@ export function listenToEmbedder(config: Config, onToken: (token: string) => voi
   askEmbedder(config)
 }
 
-/** Say that a token is needed. */
+let askedAt = -ASK_PAUSE
+let isAboutToAsk = false
+
+/** Say that a token is needed; one that answers with refused tokens is asked at leisure. */
 export function askEmbedder(config: Config): void {
-  if (window.parent === window) return
-  for (const origin of config.embedOrigins) {
-    window.parent.postMessage({ type: 'tusd-server:ready' }, origin)
-  }
+  if (window.parent === window || isAboutToAsk) return
+  isAboutToAsk = true
+  const pause = Math.max(0, askedAt + ASK_PAUSE - performance.now())
+  setTimeout(() => {
+    isAboutToAsk = false
+    askedAt = performance.now()
+    for (const origin of config.embedOrigins) {
+      window.parent.postMessage({ type: 'tusd-server:ready' }, origin)
+    }
+  }, pause)
 }
