@@ -146,6 +146,16 @@ def test_cookies_are_not_kept(there: Receiver) -> None:
     assert "cookie" not in there.seen[1].headers
 
 
+def test_the_proxies_of_the_environment_are_used(
+    there: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("http_proxy", there.url.removesuffix("/hook"))
+    webhook("http://hooks.example/hook").ask(call())
+    assert [seen.path for seen in there.seen] == ["http://hooks.example/hook"]
+
+
 def test_a_name_shows_no_password_and_tells_urls_apart() -> None:
     first = webhook("https://user:word@host:8443/a?token=1").name
     assert first.startswith("https://host:8443/a#")
