@@ -10,9 +10,8 @@ from http import HTTPStatus
 from typing import Any
 
 import requests
-from urllib3.exceptions import HTTPError
 
-from hooks.calling import TRY_AGAIN
+from hooks.calling import TRY_AGAIN, read_at_most
 from processing.patience import NotNow
 from processing.posting import Refused
 from processing.reasons import Reason
@@ -34,19 +33,7 @@ class Answer:
 
 def read_answer(response: requests.Response, seconds: float) -> Answer:
     """At most 64 KiB of the body, read for at most so long; OSError when it breaks off."""
-    give_up_at = time.monotonic() + seconds
-    body = b""
-    try:
-        while len(body) < MOST_BYTES:
-            # A read waits only for the next bytes: one that drips could go on for days.
-            block = response.raw.read1(MOST_BYTES - len(body))
-            body += block
-            if not block:
-                break
-            if time.monotonic() > give_up_at:
-                raise TimeoutError("The body did not end in time.")
-    except HTTPError as error:
-        raise ConnectionError("The body broke off.") from error
+    body = read_at_most(response, MOST_BYTES, time.monotonic() + seconds)
     return Answer(response.status_code, response.headers.get("Retry-After"), body)
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 
-from hooks.calling import TRY_AGAIN, auth_of
+from hooks.calling import TRY_AGAIN, auth_of, read_at_most
 from hooks.events import HookName
 from hooks.signing import Signer
 from hooks.transport import MOST_REPLY_BYTES, Away, Call, Failed, shown, within
@@ -97,7 +97,7 @@ class WebHook:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                text = _bounded(response)
+                text = read_at_most(response, MOST_REPLY_BYTES + 1, give_up_at)
         except (requests.RequestException, OSError) as error:
             raise Away(f"{self.name} cannot be reached: {type(error).__name__}.") from error
         self._check(response, text)
@@ -142,16 +142,6 @@ def _session(url: str) -> requests.Session:
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     return session
-
-
-def _bounded(response: requests.Response) -> bytes:
-    """The reply's body; of one that is too long, more than is allowed but not much more."""
-    text = b""
-    for block in response.iter_content(8192):
-        text += block
-        if len(text) > MOST_REPLY_BYTES:
-            break
-    return text
 
 
 def _retry_after(response: requests.Response) -> float | None:

@@ -21,6 +21,7 @@ class Seen:
     path: str
     headers: Mapping[str, str]
     body: bytes
+    peer: Any = None
 
     @property
     def document(self) -> Any:
@@ -100,7 +101,7 @@ def receiver(port: int = 0) -> Iterator[Receiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            says = room.answer(Seen(self.path, headers, body))
+            says = room.answer(Seen(self.path, headers, body, self.client_address))
             self.send_response(says.status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(says.body)))

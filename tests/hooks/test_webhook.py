@@ -1,9 +1,12 @@
 import base64
+import contextlib
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +123,49 @@ def test_a_receiver_that_hangs_is_given_up(there: Receiver) -> None:
         webhook(there.url, timeout_seconds=0.3).ask(call())
     assert time.monotonic() - started < 10
     release.set()
+
+
+@contextmanager
+def dripping() -> Iterator[tuple[str, threading.Event]]:
+    """A receiver whose reply comes byte by byte; its URL, and whether the other side went away."""
+    gone = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n")
+            while not gone.wait(0.02):
+                connection.sendall(b" ")
+        gone.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=(listener,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/hook", gone
+        finally:
+            gone.set()
+            thread.join()
+
+
+def test_a_reply_that_drips_is_hung_up() -> None:
+    with dripping() as (url, gone):
+        with pytest.raises(Away):
+            webhook(url, timeout_seconds=0.3).deliver(call())
+        assert gone.wait(10)
+
+
+def test_a_reply_that_breaks_off_is_no_reply(there: Receiver) -> None:
+    there.on("pre-create", Says(raw=b"{}", headers={"Transfer-Encoding": "chunked"}))
+    with pytest.raises(Away):
+        webhook(there.url, tries=1).ask(call())
+
+
+def test_a_connection_serves_many_events(there: Receiver) -> None:
+    hook = webhook(there.url)
+    for _ in range(3):
+        hook.ask(call())
+    assert len({seen.peer for seen in there.seen}) == 1
 
 
 def test_a_huge_reply_is_not_read_to_its_end(there: Receiver) -> None:
