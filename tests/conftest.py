@@ -6,7 +6,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
+from tests.chromium import chromium
 from tests.live import Live
 from tests.raw import Client
 
@@ -34,6 +36,13 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     data_dir = tmp_path_factory.mktemp("impatient") / "data"
     with Live(data_dir, workers=1, network_timeout_seconds=1) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests; Playwright allows one of itself in a thread."""
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture

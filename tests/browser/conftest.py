@@ -1,7 +1,6 @@
 """Debian's Chromium, driven by Playwright, in front of a live server with the built page."""
 
 import random
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,24 +16,11 @@ from playwright.sync_api import (
     Locator,
     Page,
     Request,
-    expect,
-    sync_playwright,
 )
 
+from tests.chromium import PATIENCE_MILLISECONDS
 from tests.live import ROOT, Live, make_token
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-]
-PATIENCE_MILLISECONDS = 30_000
 DESKTOP = {"width": 1280, "height": 900}
 
 
@@ -88,18 +74,6 @@ Visitor = Callable[..., Visit]
 def built() -> None:
     """The page, built once if it is not up to date."""
     subprocess.run(["make", "--silent", "ui"], cwd=ROOT, check=True)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("chromium is not installed; Debian's package is chromium.")
-    expect.set_options(timeout=PATIENCE_MILLISECONDS)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
