@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 SITE := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
 PAGE := tusd_server/web/page/index.html
-PAGE_SOURCES := $(shell find ui -path ui/node_modules -prune -o -type f -print)
+PAGE_SOURCES := $(shell find ui -path ui/node_modules tests/clients/js/node_modules tests/clients/java -prune -o -type f -print)
 
 .PHONY: run ui screenshots test check format docs site docs-serve bench clean
 

@@ -49,8 +49,11 @@ def test_upload(front: Front, client: Client, photo: BinaryIO, chunk_size: int) 
     assert client.download(path_of(uploader.url)) == jpeg_bytes(SIZE)
 
 
-def test_upload_async(front: Front, client: Client, photo: BinaryIO) -> None:
-    uploader = tus_client(front).async_uploader(file_stream=photo, chunk_size=CHUNK)
+@pytest.mark.parametrize("checksum", [False, True])
+def test_upload_async(front: Front, client: Client, photo: BinaryIO, checksum: bool) -> None:
+    uploader = tus_client(front).async_uploader(
+        file_stream=photo, chunk_size=CHUNK, upload_checksum=checksum
+    )
     asyncio.run(uploader.upload())
     assert client.download(path_of(uploader.url)) == jpeg_bytes(SIZE)
 
@@ -84,7 +87,9 @@ from tusclient.storage.filestorage import FileStorage
 url, token, photo, urls, stop_at = sys.argv[1:]
 client = TusClient(url, headers={"Authorization": f"Bearer {token}"})
 storage = FileStorage(urls)
-uploader = client.uploader(photo, chunk_size=200_000, store_url=True, url_storage=storage)
+uploader = client.uploader(
+    photo, chunk_size=200_000, store_url=True, url_storage=storage, upload_checksum=True
+)
 found = uploader.offset
 uploader.upload(stop_at=int(stop_at))
 storage.close()
@@ -95,7 +100,10 @@ print(uploader.url, found, uploader.offset, uploader.request is not None)
 def test_resume_in_new_processes(
     front: Front, client: Client, photo: BinaryIO, tmp_path: Path
 ) -> None:
-    """Each process knows only the file with the URLs, as a command line does."""
+    """Each process knows only the file with the URLs, as a command line does.
+
+    Every chunk comes with its checksum.
+    """
 
     def run(stop_at: int) -> list[str]:
         arguments = [f"{front.url}/files/", front.token(), photo.name, str(tmp_path / "urls.json")]

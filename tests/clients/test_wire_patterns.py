@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.proxies import Front
-from tests.raw import OCTETS, Answer, Client, Wire, chunked, jpeg_bytes, request_head
+from tests.raw import OCTETS, Answer, Client, Field, Wire, chunked, jpeg_bytes, request_head
 
 SIZE = 1_300_000
 
@@ -22,16 +22,22 @@ def plain(client: Client) -> list[tuple[str, str]]:
     return [("Host", host), ("Authorization", f"Bearer {client.token}")]
 
 
-def test_tus_java_client(client: Client) -> None:
-    """Desktop Java knows no PATCH; it streams chunks of 10 MiB behind an Expect."""
+OVERRIDE = ("X-HTTP-Method-Override", "PATCH")
+
+
+@pytest.mark.parametrize(
+    ("method", "more"), [("POST", [OVERRIDE]), ("PATCH", [])], ids=["desktop", "android"]
+)
+def test_tus_java_client(client: Client, method: str, more: list[Field]) -> None:
+    """Desktop Java knows no PATCH; both stream requests of 10 MiB behind an Expect."""
     content = jpeg_bytes(SIZE)
     half = SIZE // 2
     path = client.create(SIZE, filename="a.jpg")
     for offset in (0, half):
         head = client.head(
-            "POST",
+            method,
             path,
-            ("X-HTTP-Method-Override", "PATCH"),
+            *more,
             ("Content-Type", OCTETS),
             ("Upload-Offset", str(offset)),
             ("Expect", "100-continue"),
@@ -60,7 +66,7 @@ def test_tus_java_client_is_refused_before_its_body(front: Front, client: Client
     head = client.head(
         "POST",
         path,
-        ("X-HTTP-Method-Override", "PATCH"),
+        OVERRIDE,
         ("Content-Type", OCTETS),
         ("Upload-Offset", "5"),
         ("Expect", "100-continue"),
@@ -120,6 +126,32 @@ def test_go_tus(client: Client, plain: list[tuple[str, str]]) -> None:
         wire.send(request_head("PATCH", path, [*fields, *patch]) + content)
         assert wire.answer().status == 204
     assert client.download(path) == content
+
+
+def test_tusgo(client: Client, plain: list[tuple[str, str]]) -> None:
+    """tusgo asks what the server can, splits the answer at commas, and wants exact statuses."""
+    content = jpeg_bytes(5000)
+    fields = [*plain, ("User-Agent", "Go-http-client/1.1"), ("Tus-Resumable", "1.0.0")]
+    with client.wire() as wire:
+        wire.send(request_head("OPTIONS", "/files/", fields))
+        answer = wire.answer()
+        assert answer.status in (200, 204)
+        assert answer["tus-version"].split(",") == ["1.0.0"]
+        assert {"creation", "checksum", "concatenation"} <= set(answer["tus-extension"].split(","))
+        assert "sha1" in answer["tus-checksum-algorithm"].split(",")
+        int(answer["tus-max-size"])
+        create = [*fields, ("Content-Length", "0"), ("Upload-Length", "5000")]
+        wire.send(request_head("POST", "/files/", create))
+        answer = wire.answer()
+        assert answer.status == 201
+        path = "/files/" + answer["location"].rpartition("/")[2]
+        # It streams, so its bodies are chunked.
+        patch = [("Content-Type", OCTETS), ("Upload-Offset", "0"), ("Transfer-Encoding", "chunked")]
+        wire.send(request_head("PATCH", path, [*fields, *patch]) + chunked(content))
+        answer = wire.answer()
+        assert (answer.status, answer.offset) == (204, 5000)
+        wire.send(request_head("DELETE", path, fields))
+        assert wire.answer().status == 204
 
 
 def test_uppy_in_a_browser(client: Client, plain: list[tuple[str, str]]) -> None:
