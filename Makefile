@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 SITE := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
 PAGE := tusd_server/web/page/index.html
-PAGE_SOURCES := $(shell find ui -path ui/node_modules tests/clients/js/node_modules tests/clients/java -prune -o -type f -print)
+PAGE_SOURCES := $(shell find ui -path ui/node_modules -prune -o -type f -print)
 
 .PHONY: run ui screenshots test check format docs site docs-serve bench clean
 
@@ -54,7 +54,7 @@ bench: $(VENV)/.tests
 	$(BIN)/python -m bench $(ARGS)
 
 clean:
-	rm -rf $(VENV) ui/node_modules tusd_server/web/page build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) ui/node_modules tests/clients/js/node_modules tests/clients/java tusd_server/web/page build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(PAGE): $(PAGE_SOURCES)
 	@./ui/build $(BIN)/python
