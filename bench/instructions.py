@@ -64,12 +64,13 @@ def _count(valgrind: str, directory: Path, auth: str) -> dict[str, int] | None:
     totals: dict[str, list[int]] = {}
     for line in done.stdout.splitlines():
         kind, pid = line.split()
-        totals.setdefault(kind, []).append(_total(directory / pid))
+        totals.setdefault(kind, []).append(total(directory / pid))
     # What came before the requests is in both, so the difference is theirs alone.
     return {kind: (many - few) // (MANY - FEW) for kind, (few, many) in totals.items()}
 
 
-def _total(path: Path) -> int:
+def total(path: Path) -> int:
+    """The instructions that callgrind wrote to this file; ValueError when it did not."""
     found = _SUMMARY.search(path.read_text())
     if found is None:
         raise ValueError(f"{path} is no output of callgrind.")
