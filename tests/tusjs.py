@@ -36,7 +36,9 @@ class Node:
     def run(self, file: Path, plan: Event) -> Event:
         """Its last word: `state`, `url`, `requests`; `message`, `status`, `body` of an error."""
         with self.started(file, plan) as events:
-            return list(events)[-1]
+            # Behind an abort come the answers to what was under way.
+            [result] = [event for event in events if "state" in event]
+        return result
 
     @contextmanager
     def started(self, file: Path, plan: Event) -> Iterator[Iterator[Event]]:

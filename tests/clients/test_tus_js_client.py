@@ -115,7 +115,7 @@ def test_parallel_uploads_are_resumed(
         "urls": str(tmp_path / "urls.json"),
         "resume": True,
     }
-    first = node.run(photo, {**chosen, "abort": {"at": 1_200_000}})
+    first = node.run(photo, {**chosen, "abort": {"chunks": 3}})
     assert first["state"] == "aborted"
     second = node.run(photo, chosen)
     assert (second["state"], second["retries"]) == ("done", 0), second

@@ -132,7 +132,9 @@ def test_upload(
     front: Front, client: Client, page: Page, photo: Path, options: dict[str, Any]
 ) -> None:
     result = send(page, photo, for_(front, **options))
-    assert (result["state"], result["retries"]) == ("done", 0), result
+    assert result["state"] == "done", result
+    # A browser breaks its connections when a network of the machine comes or goes.
+    assert result["retries"] <= 1, result
     assert client.download(path_of(result)) == CONTENT
     # Exposed to pages of other origins.
     assert result["medium"] == client.ask("HEAD", path_of(result))["upload-media-id"]

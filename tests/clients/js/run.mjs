@@ -16,6 +16,11 @@ export async function run(tus, input, plan, tell = () => {}) {
   let retries = 0
   let aborted = false
 
+  // Of parallel uploads the URLs are stored while bytes flow already; without them nobody could go on.
+  async function stored() {
+    while (plan.resume && plan.options.parallelUploads > 1 && !(await upload.findPreviousUploads()).length);
+  }
+
   async function stop() {
     aborted = true
     await upload.abort(Boolean(abort.terminate))
@@ -26,6 +31,7 @@ export async function run(tus, input, plan, tell = () => {}) {
   const upload = new tus.Upload(input, {
     ...plan.options,
     async onBeforeRequest(request) {
+      if (request.getMethod() === 'PATCH') await stored()
       if (request.getMethod() === 'PATCH' && ++patches === plan.overtake) {
         await overtake(upload.url, plan.options.headers, input, plan.options.chunkSize * (patches - 1), plan.options.chunkSize)
       }
