@@ -231,8 +231,7 @@ class FilesystemStore:
     def received(self, info: UploadInfo) -> Received:
         """See TakesChunks."""
         try:
-            with open(self._chunks + check_id(info.id), "rb") as note:
-                return read_note(note.read(), info)
+            return read_note(read_file(self._chunks + check_id(info.id)), info)
         except FileNotFoundError:  # lost with the machine's power, or the upload is gone
             return read_note(b"", info)
 

@@ -27,6 +27,15 @@ _POST_ID = {
 }
 _BYTES = {**BINARY, "description": "The bytes, with a file name."}
 
+
+def _bytes_of(*types: str) -> dict[int, Answer]:
+    """The answers of a file that can be fetched in ranges."""
+    return {
+        200: Answer("The bytes", types=types),
+        206: Answer("A range of them", types=(*types, "multipart/byteranges")),
+    }
+
+
 OPERATIONS: Final = (
     Operation(
         "post",
@@ -183,10 +192,7 @@ OPERATIONS: Final = (
         f"{MEDIA}/{{media_id}}/file",
         "Media",
         "Fetch the original",
-        {
-            200: Answer("The bytes", types=("image/*", "video/*")),
-            206: Answer("A range of them", types=("image/*", "video/*", "multipart/byteranges")),
-        },
+        _bytes_of("image/*", "video/*"),
         (404, 410, 416),
         query=_SIGNED,
     ),
@@ -195,10 +201,7 @@ OPERATIONS: Final = (
         f"{MEDIA}/{{media_id}}/thumbnail",
         "Media",
         "Fetch the thumbnail",
-        {
-            200: Answer("The bytes", types=("image/*",)),
-            206: Answer("A range of them", types=("image/*", "multipart/byteranges")),
-        },
+        _bytes_of("image/*"),
         (404, 410, 416),
         query=_SIGNED,
     ),
@@ -207,10 +210,7 @@ OPERATIONS: Final = (
         f"{MEDIA}/{{media_id}}/derivatives/{{name}}",
         "Media",
         "Fetch another file made of the medium",
-        {
-            200: Answer("The bytes", types=("image/*", "video/*")),
-            206: Answer("A range of them", types=("image/*", "video/*", "multipart/byteranges")),
-        },
+        _bytes_of("image/*", "video/*"),
         (404, 410, 416),
         query=_SIGNED,
     ),
